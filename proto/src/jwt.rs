@@ -1,0 +1,252 @@
+//! Session tokens: a JWS with one algorithm, EdDSA over Ed25519 (RFC 7515, 7519, 8037, 8725).
+//!
+//! In: a token, the public keys, what is expected. Out: [`Claims`], or the first rule that the
+//! token breaks, for the log only: outside, every refusal looks alike.
+//! Never: a key, an algorithm or a URL taken from the token.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{JournalId, SessionId, UserId, WorkspaceId};
+use crate::json::Object;
+
+/// How far clocks may differ, in seconds.
+pub const LEEWAY: u64 = 5;
+/// The longest token, in bytes.
+pub const MAX_TOKEN: usize = 8_192;
+const MAX_HEADER: usize = 512;
+const MAX_PAYLOAD: usize = 6 * 1_024;
+/// The largest integer that every JSON reader agrees on.
+const MAX_INTEGER: u64 = 1 << 53;
+/// Header parameters that let a token choose how it is read (RFC 8725 §3.10).
+const REFUSED_PARAMETERS: [&str; 8] = ["crit", "b64", "zip", "enc", "jwk", "jku", "x5u", "x5c"];
+
+/// The name of a signing key: 16 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyName([u8; 16]);
+
+impl KeyName {
+    /// The name that a random number gives.
+    pub fn from_number(number: u64) -> Self {
+        let mut digits = [0; 16];
+        for (digit, byte) in digits.iter_mut().zip(format!("{number:016x}").bytes()) {
+            *digit = byte;
+        }
+        Self(digits)
+    }
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: [u8; 16] = text.as_bytes().try_into().ok()?;
+        digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).then_some(Self(digits))
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
+    }
+}
+
+impl From<KeyName> for String {
+    fn from(name: KeyName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for KeyName {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("a key name has 16 digits of 0-9a-f")
+    }
+}
+
+/// What kind of session a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// A login.
+    Session,
+    /// Minted for somebody else.
+    Minted,
+}
+
+impl TokenKind {
+    const fn typ(self) -> &'static str {
+        match self {
+            Self::Session => "tollgate-session+jwt",
+            Self::Minted => "tollgate-minted+jwt",
+        }
+    }
+}
+
+/// What a token says. All of it is required but what a minted token adds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who issued it: a setting.
+    pub iss: String,
+    /// For which deployment.
+    pub aud: JournalId,
+    /// Whom it stands for.
+    pub sub: UserId,
+    /// The workspace to fill in.
+    pub default_workspace: WorkspaceId,
+    /// Issued, in seconds since 1970.
+    pub iat: u64,
+    /// Not before.
+    pub nbf: u64,
+    /// Expires.
+    pub exp: u64,
+    /// The session.
+    pub jti: SessionId,
+    /// The user's credential epoch.
+    pub ae: u64,
+    /// Minted: JSON for the backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_context: Option<String>,
+    /// Minted: who minted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<UserId>,
+}
+
+/// What a verifier insists on.
+#[derive(Debug, Clone, Copy)]
+pub struct Expect<'a> {
+    /// The issuer.
+    pub issuer: &'a str,
+    /// The deployment.
+    pub audience: JournalId,
+    /// Now, in seconds since 1970.
+    pub now: u64,
+    /// The longest life of a token, in seconds.
+    pub max_life: u64,
+}
+
+/// The first rule that a token breaks. For logs; never for the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Too long, not three parts, or not canonical base64url.
+    #[error("not a compact token")]
+    Form,
+    /// The header is not what we issue.
+    #[error("unacceptable header")]
+    Header,
+    /// The key is not known or no longer verifies.
+    #[error("unknown or unusable key")]
+    Key,
+    /// The signature is not of that key.
+    #[error("bad signature")]
+    Signature,
+    /// A claim is missing, of a wrong type, or stands twice.
+    #[error("unacceptable claims")]
+    Claims,
+    /// Another issuer or deployment.
+    #[error("wrong issuer or audience")]
+    Audience,
+    /// Expired.
+    #[error("expired")]
+    Expired,
+    /// From the future, or living too long.
+    #[error("not valid at this time")]
+    Time,
+}
+
+/// Signs a token.
+pub fn sign(kind: TokenKind, name: KeyName, key: &SigningKey, claims: &Claims) -> String {
+    let header = format!(r#"{{"alg":"EdDSA","typ":"{}","kid":"{name}"}}"#, kind.typ());
+    let payload = serde_json::to_vec(claims).unwrap_or_default();
+    let mut token = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
+    let signature = key.sign(token.as_bytes());
+    token.push('.');
+    token.push_str(&BASE64.encode(signature.to_bytes()));
+    token
+}
+
+/// Verifies a token, in the order of the rules. `key_of` gives the key of a name if it may
+/// still verify.
+pub fn verify(
+    token: &str,
+    key_of: impl FnOnce(KeyName) -> Option<VerifyingKey>,
+    expect: Expect<'_>,
+) -> Result<(TokenKind, Claims), TokenError> {
+    if token.len() > MAX_TOKEN {
+        return Err(TokenError::Form);
+    }
+    let mut parts = token.split('.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(TokenError::Form);
+    };
+    let decode = |part: &str| BASE64.decode(part).map_err(|_| TokenError::Form);
+    let (header_bytes, payload_bytes, signature_bytes) =
+        (decode(header)?, decode(payload)?, decode(signature)?);
+
+    let (kind, name) = read_header(&header_bytes)?;
+    let key = key_of(name).ok_or(TokenError::Key)?;
+    let signature = Signature::from_slice(&signature_bytes).map_err(|_| TokenError::Signature)?;
+    let signed = &token[..header.len() + 1 + payload.len()];
+    key.verify_strict(signed.as_bytes(), &signature).map_err(|_| TokenError::Signature)?;
+
+    let claims = read_claims(&payload_bytes)?;
+    check_claims(&claims, expect)?;
+    Ok((kind, claims))
+}
+
+fn read_header(bytes: &[u8]) -> Result<(TokenKind, KeyName), TokenError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| TokenError::Header)?;
+    if text.len() > MAX_HEADER {
+        return Err(TokenError::Header);
+    }
+    let header = Object::parse(text).map_err(|_| TokenError::Header)?;
+    if REFUSED_PARAMETERS.iter().any(|name| header.get(name).is_some())
+        || header.text("alg").as_deref() != Some("EdDSA")
+    {
+        return Err(TokenError::Header);
+    }
+    let kind = [TokenKind::Session, TokenKind::Minted]
+        .into_iter()
+        .find(|kind| header.text("typ").as_deref() == Some(kind.typ()))
+        .ok_or(TokenError::Header)?;
+    let name = header.text("kid").as_deref().and_then(KeyName::parse).ok_or(TokenError::Header)?;
+    Ok((kind, name))
+}
+
+fn read_claims(bytes: &[u8]) -> Result<Claims, TokenError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| TokenError::Claims)?;
+    if text.len() > MAX_PAYLOAD {
+        return Err(TokenError::Claims);
+    }
+    // Duplicates of keys that the struct does not know are refused too.
+    Object::parse(text).map_err(|_| TokenError::Claims)?;
+    let claims: Claims = serde_json::from_str(text).map_err(|_| TokenError::Claims)?;
+    let integers = [claims.iat, claims.nbf, claims.exp, claims.ae];
+    if integers.iter().any(|number| *number > MAX_INTEGER) {
+        return Err(TokenError::Claims);
+    }
+    Ok(claims)
+}
+
+fn check_claims(claims: &Claims, expect: Expect<'_>) -> Result<(), TokenError> {
+    if claims.iss != expect.issuer || claims.aud != expect.audience {
+        return Err(TokenError::Audience);
+    }
+    if claims.exp + LEEWAY <= expect.now {
+        return Err(TokenError::Expired);
+    }
+    let latest = expect.now + LEEWAY;
+    if claims.nbf > latest || claims.iat > latest {
+        return Err(TokenError::Time);
+    }
+    match claims.exp.checked_sub(claims.iat) {
+        Some(life) if life <= expect.max_life => Ok(()),
+        _ => Err(TokenError::Time),
+    }
+}
+
+#[cfg(test)]
+mod tests;

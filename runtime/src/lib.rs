@@ -1,1 +1,14 @@
-//! (skeleton)
+//! What each of Tollgate's processes does besides its work: read its configuration, tell the
+//! time, listen, log, say how it is, and stop in order.
+//!
+//! Never: anything about frames, users or policy.
+
+pub mod clock;
+pub mod units;
+pub mod config;
+pub mod log;
+pub mod files;
+pub mod listen;
+pub mod lifecycle;
+pub mod probes;
+pub mod command;

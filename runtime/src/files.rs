@@ -1,0 +1,115 @@
+//! Files that hold secrets: made once, readable by their owner only.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Why a secret file or data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read, written or made.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others may read it.
+    #[error("{}: others may read it; run: chmod 600 {}", path.display(), path.display())]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+    },
+    /// There is nothing in it.
+    #[error("{}: the file is empty", path.display())]
+    Empty {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// Makes a folder that only its owner can enter; one that is there is left as it is.
+pub fn make_private_folder(path: &Path) -> Result<(), FileError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| at(path, e))
+}
+
+/// Reads a secret: the file's bytes without surrounding white space.
+pub fn read_secret(path: &Path) -> Result<String, FileError> {
+    let metadata = path.metadata().map_err(|e| at(path, e))?;
+    if metadata.mode() & 0o077 != 0 {
+        return Err(FileError::Exposed { path: path.to_owned() });
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| at(path, e))?;
+    match text.trim() {
+        "" => Err(FileError::Empty { path: path.to_owned() }),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+/// Makes a secret file that must not be there yet, and makes sure that it stays.
+pub fn write_new_secret(path: &Path, secret: &str) -> Result<(), FileError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(secret.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        // The name of the file is durable only with its folder.
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => {
+                OpenOptions::new().read(true).open(folder)?.sync_all()
+            }
+            _ => Ok(()),
+        }
+    };
+    write().map_err(|e| at(path, e))
+}
+
+/// The secret in a file, made by `make` on first use.
+pub fn read_or_make_secret(
+    path: &Path,
+    make: impl FnOnce() -> String,
+) -> Result<String, FileError> {
+    match read_secret(path) {
+        Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            write_new_secret(path, &make())?;
+            read_secret(path)
+        }
+        other => other,
+    }
+}
+
+fn at(path: &Path, source: io::Error) -> FileError {
+    FileError::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_made_once_and_kept_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/secret");
+        make_private_folder(path.parent().unwrap()).unwrap();
+        assert_eq!(read_or_make_secret(&path, || "first".into()).unwrap(), "first");
+        assert_eq!(read_or_make_secret(&path, || "second".into()).unwrap(), "first");
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert!(write_new_secret(&path, "third").is_err());
+
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = read_secret(&path).unwrap_err().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_secret_is_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write_new_secret(&path, "").unwrap();
+        assert!(matches!(read_secret(&path), Err(FileError::Empty { .. })));
+    }
+}

@@ -1,0 +1,61 @@
+//! Start and stop in order: one token that says *stop*, one tracker that knows what still runs.
+//!
+//! Every task of a process is spawned on the tracker, so that a stop can wait for it.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The life of a process.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    /// Cancelled when the process shall stop.
+    pub stop: CancellationToken,
+    /// Knows every task.
+    pub tasks: TaskTracker,
+}
+
+impl Lifecycle {
+    /// A life that has just begun.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says *stop* and waits for the tasks, at most `patience`. True if all ended.
+    pub async fn stop(&self, patience: Duration) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(patience, self.tasks.wait()).await.is_ok()
+    }
+}
+
+/// Waits for SIGTERM or SIGINT and names it.
+pub async fn wait_for_signal() -> std::io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Both arms only wait: nothing is lost when the other wins.
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_tasks_and_not_for_ever() {
+        let life = Lifecycle::new();
+        let stop = life.stop.clone();
+        life.tasks.spawn(async move { stop.cancelled().await });
+        assert!(life.stop(Duration::from_secs(1)).await);
+
+        let life = Lifecycle::new();
+        life.tasks.spawn(std::future::pending::<()>());
+        assert!(!life.stop(Duration::from_secs(1)).await);
+    }
+}

@@ -1,0 +1,92 @@
+//! Listening sockets, with errors that say which setting to change.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else has it.
+    #[error("{address} is already in use; stop what listens there or set {setting}")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
+    },
+    /// Any other reason.
+    #[error("cannot listen on {address} ({setting}): {source}")]
+    Failed {
+        /// The address.
+        address: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// In clear on an address that others reach.
+    #[error(
+        "{setting} = {address} is not a loopback address and has no TLS; set {consent} = true if that is meant"
+    )]
+    Plaintext {
+        /// The address.
+        address: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
+        /// The setting that allows it.
+        consent: &'static str,
+    },
+}
+
+/// Listens on an address; `setting` is its name in the configuration.
+pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { address, setting },
+        _ => ListenError::Failed { address, setting, source },
+    })
+}
+
+/// Refuses plaintext beyond loopback unless the configuration consents.
+pub fn check_plaintext(
+    address: SocketAddr,
+    setting: &'static str,
+    consent: (&'static str, bool),
+) -> Result<(), ListenError> {
+    if address.ip().is_loopback() || consent.1 {
+        return Ok(());
+    }
+    Err(ListenError::Plaintext { address, setting, consent: consent.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_says_so() {
+        let first = bind("127.0.0.1:0".parse().unwrap(), "gateway.listen").await.unwrap();
+        let address = first.local_addr().unwrap();
+        let error = bind(address, "gateway.listen").await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("{address} is already in use; stop what listens there or set gateway.listen")
+        );
+    }
+
+    #[test]
+    fn plaintext_stays_on_loopback_without_consent() {
+        let check = |address: &str, allowed| {
+            check_plaintext(
+                address.parse().unwrap(),
+                "iam.listen",
+                ("iam.allow_plaintext", allowed),
+            )
+        };
+        assert!(check("127.0.0.1:1", false).is_ok());
+        assert!(check("[::1]:1", false).is_ok());
+        assert!(check("0.0.0.0:1", true).is_ok());
+        assert!(check("10.0.0.1:1", false).is_err());
+    }
+}

@@ -1,0 +1,24 @@
+//! Logs on stderr, for people or for programs.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{LogFormat, LogSettings};
+
+/// `log.level` is not a level or a list of directives.
+#[derive(Debug, thiserror::Error)]
+#[error("log.level: {0}")]
+pub struct InvalidLevel(#[from] tracing_subscriber::filter::ParseError);
+
+/// Sets the process's logs up. Called once; a second call changes nothing.
+pub fn init(settings: &LogSettings) -> Result<(), InvalidLevel> {
+    let filter = EnvFilter::try_new(&settings.level)?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber is refused; tests start many processes' worth of services in one.
+    let _ = match settings.format {
+        LogFormat::Text => builder.with_target(false).finish().try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+    };
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `/livez` and `/readyz` on a private port.
+//!
+//! Live: the process answers. Ready: it can do its work now, and says what it lacks if not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+/// What must hold before a process takes work; each part sets its own.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Vec<Condition>>);
+
+#[derive(Debug)]
+struct Condition {
+    name: &'static str,
+    holds: AtomicBool,
+}
+
+impl Readiness {
+    /// Conditions that do not hold yet.
+    pub fn of(names: &[&'static str]) -> Self {
+        let condition = |name: &&'static str| Condition { name, holds: AtomicBool::new(false) };
+        Self(Arc::new(names.iter().map(condition).collect()))
+    }
+
+    /// Says whether one of them holds.
+    pub fn set(&self, name: &str, holds: bool) {
+        if let Some(condition) = self.0.iter().find(|condition| condition.name == name) {
+            condition.holds.store(holds, Ordering::Relaxed);
+        }
+    }
+
+    /// The first that does not hold.
+    pub fn lacking(&self) -> Option<&'static str> {
+        self.0.iter().find(|c| !c.holds.load(Ordering::Relaxed)).map(|c| c.name)
+    }
+}
+
+/// The two probes.
+pub fn router(readiness: Readiness) -> Router {
+    Router::new().route("/livez", get(|| async { "ok" })).route(
+        "/readyz",
+        get(move || async move {
+            match readiness.lacking() {
+                None => (StatusCode::OK, "ok".to_owned()),
+                Some(name) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {name}")),
+            }
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_means_that_nothing_is_lacking() {
+        let readiness = Readiness::of(&["iam", "listener"]);
+        assert_eq!(readiness.lacking(), Some("iam"));
+        readiness.set("iam", true);
+        readiness.set("no such", true);
+        assert_eq!(readiness.lacking(), Some("listener"));
+        readiness.set("listener", true);
+        assert_eq!(readiness.lacking(), None);
+    }
+}

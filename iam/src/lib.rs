@@ -1,1 +1,26 @@
-//! (skeleton)
+//! IAM: users, workspaces, roles, API keys, passwords and signing keys, on one ordered journal.
+//!
+//! The road of an operation, which is the order of the modules: `transport` reads it, `operation`
+//! prepares it, `policy` allows it, `commit` writes it to the `journal`, `state` applies it.
+//! [`start`] is the way in for a process that embeds it.
+
+pub mod config;
+mod app;
+pub mod transport;
+pub mod operation;
+pub mod policy;
+pub mod commit;
+pub mod journal;
+pub mod tokens;
+pub mod passwords;
+pub mod throttle;
+pub mod refused;
+pub mod state;
+pub mod seal;
+pub mod record;
+pub mod names;
+pub mod times;
+pub mod draw;
+pub mod hash;
+
+pub use app::{Running, StartError, start};

@@ -1,0 +1,238 @@
+//! Starting: files, journal, state, writer and listener, built once and in this order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use tollgate_proto::ids::JournalId;
+use tollgate_runtime::clock::SharedClock;
+use tollgate_runtime::files::{self, FileError};
+use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::listen::{self, ListenError};
+
+use crate::commit::Writer;
+use crate::config::{BootstrapMode, IamSettings, InvalidSettings};
+use crate::draw::DrawError;
+use crate::journal::embedded::{self, Embedded};
+use crate::journal::{Journal, JournalError, replay};
+use crate::operation::{Context, bootstrap};
+use crate::passwords::Passwords;
+use crate::refused::Refused;
+use crate::seal::{self, Seal, SealError};
+use crate::state::State;
+use crate::throttle::Throttle;
+use crate::tokens::Tokens;
+use crate::transport::http;
+
+/// The seal key's file in the data folder, unless a setting names another.
+const SEAL_KEY: &str = "seal.key";
+
+/// Why IAM did not start, in one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
+    /// The address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A file or folder.
+    #[error("{setting}: {source}")]
+    File {
+        /// The setting that names it.
+        setting: &'static str,
+        /// What is wrong.
+        source: FileError,
+    },
+    /// Another process works on it.
+    #[error("{0} is in use by another process; stop it or set iam.data_dir")]
+    InUse(String),
+    /// The key of an existing journal is gone.
+    #[error(
+        "{0} is missing: the data in this folder cannot be used without the key that sealed it"
+    )]
+    NoSealKey(String),
+    /// A file that should hold a key does not.
+    #[error("{setting}: {source}")]
+    Key {
+        /// The setting that names it.
+        setting: &'static str,
+        /// What is wrong.
+        source: SealError,
+    },
+    /// The journal cannot be used.
+    #[error("the journal in {folder} cannot be used: {source}")]
+    Journal {
+        /// Where.
+        folder: String,
+        /// Why.
+        source: JournalError,
+    },
+    /// Mode `token` on fresh data, without a token.
+    #[error(
+        "iam.bootstrap_token_file must be set: with iam.bootstrap_mode = \"token\" the first admin's API key stands there"
+    )]
+    NoToken,
+    /// The operator's token is too easily guessed.
+    #[error(
+        "iam.bootstrap_token_file: the token must begin with tg_ and have at least 32 characters"
+    )]
+    WeakToken,
+    /// No service secret.
+    #[error("the service secret must have at least 32 characters (link.secret_file)")]
+    WeakSecret,
+    /// The machine.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
+    /// The first admin was not made.
+    #[error("the first admin could not be made: {0}")]
+    Seed(Refused),
+}
+
+/// IAM, at work. It stops when its [`Lifecycle`] does.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The journal that it works on.
+    pub journal: JournalId,
+    /// Whether it waits to be claimed.
+    pub bootstrap_available: bool,
+}
+
+/// Starts IAM on its own listener, and seeds fresh data in mode `token`.
+///
+/// `secret` is what the gateway shows.
+pub async fn start(
+    settings: &IamSettings,
+    secret: SecretString,
+    clock: SharedClock,
+    lifecycle: &Lifecycle,
+) -> Result<Running, StartError> {
+    let mode = settings.check()?;
+    if secret.expose_secret().len() < bootstrap::MIN_TOKEN {
+        return Err(StartError::WeakSecret);
+    }
+    let token = read_token(settings)?;
+    let consent = ("iam.allow_plaintext", settings.allow_plaintext);
+    listen::check_plaintext(settings.listen, "iam.listen", consent)?;
+    let listener = listen::bind(settings.listen, "iam.listen").await?;
+    let address = listener.local_addr().map_err(|source| ListenError::Failed {
+        address: settings.listen,
+        setting: "iam.listen",
+        source,
+    })?;
+    let stored = open_storage(settings).await?;
+    let context = Arc::new(assemble(settings, mode, stored, clock, lifecycle)?);
+    settle_first_admin(&context, token.as_ref()).await?;
+    let bootstrap_available = bootstrap::is_available(&context).map_err(StartError::Seed)?;
+    let journal = context.journal.id();
+    http::serve(listener, context, secret, lifecycle);
+    tracing::info!(%address, %journal, bootstrap_available, "iam is listening");
+    Ok(Running { address, journal, bootstrap_available })
+}
+
+/// What lies in the data folder.
+struct Stored {
+    journal: Arc<dyn Journal>,
+    state: State,
+    seal: Seal,
+    signing_key: Option<SecretString>,
+}
+
+async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
+    let folder = &settings.data_dir;
+    let shown = folder.display().to_string();
+    let file = |source| StartError::File { setting: "iam.data_dir", source };
+    files::make_private_folder(folder).map_err(file)?;
+    let path = folder.join(embedded::FILE);
+    let is_new = !path.exists();
+    let seal = read_seal(settings, is_new)?;
+    let signing_key = settings.signing_key_file.as_deref().map(|path| {
+        let source = |source| StartError::File { setting: "iam.signing_key_file", source };
+        files::read_secret(path).map(SecretString::from).map_err(source)
+    });
+    let unusable = |source| match source {
+        JournalError::InUse => StartError::InUse(shown.clone()),
+        source => StartError::Journal { folder: shown.clone(), source },
+    };
+    let opened = tokio::task::spawn_blocking(move || Embedded::open(&path)).await;
+    let opened = opened.map_err(|error| JournalError::Store(Box::new(error)));
+    let (journal, state) = opened.and_then(|opened| opened).map_err(unusable)?;
+    replay::begin(&journal, &state, &seal).map_err(unusable)?;
+    replay::check(&journal, &state, &seal).await.map_err(unusable)?;
+    Ok(Stored { journal: Arc::new(journal), state, seal, signing_key: signing_key.transpose()? })
+}
+
+/// The seal key; one is made for new data, and never for data that is there.
+fn read_seal(settings: &IamSettings, is_new: bool) -> Result<Seal, StartError> {
+    let setting = "iam.seal_key_file";
+    let own = settings.data_dir.join(SEAL_KEY);
+    let path: &Path = settings.seal_key_file.as_deref().unwrap_or(&own);
+    if settings.seal_key_file.is_none() && !path.exists() {
+        if !is_new {
+            return Err(StartError::NoSealKey(path.display().to_string()));
+        }
+        let key = seal::draw_key()?;
+        files::write_new_secret(path, key.expose_secret())
+            .map_err(|source| StartError::File { setting, source })?;
+    }
+    let key = files::read_secret(path).map_err(|source| StartError::File { setting, source })?;
+    Seal::new(&SecretString::from(key)).map_err(|source| StartError::Key { setting, source })
+}
+
+fn assemble(
+    settings: &IamSettings,
+    mode: BootstrapMode,
+    stored: Stored,
+    clock: SharedClock,
+    lifecycle: &Lifecycle,
+) -> Result<Context, StartError> {
+    let Stored { journal, state, seal, signing_key } = stored;
+    let writer = Writer::start(Arc::clone(&journal), state.clone(), seal.clone(), lifecycle);
+    Ok(Context {
+        tokens: Tokens::new(seal, journal.id()),
+        passwords: Passwords::new(settings.password)?,
+        throttle: Throttle::default(),
+        started_ms: clock.now_ms(),
+        state,
+        journal,
+        writer,
+        clock,
+        mode,
+        signing_key,
+    })
+}
+
+fn read_token(settings: &IamSettings) -> Result<Option<SecretString>, StartError> {
+    let Some(path) = settings.bootstrap_token_file.as_deref() else { return Ok(None) };
+    let source = |source| StartError::File { setting: "iam.bootstrap_token_file", source };
+    let token = files::read_secret(path).map_err(source)?;
+    if !bootstrap::is_strong_token(&token) {
+        return Err(StartError::WeakToken);
+    }
+    Ok(Some(SecretString::from(token)))
+}
+
+async fn settle_first_admin(
+    context: &Context,
+    token: Option<&SecretString>,
+) -> Result<(), StartError> {
+    match context.mode {
+        BootstrapMode::Bootstrap => return Ok(()),
+        BootstrapMode::Token => {}
+    }
+    if bootstrap::is_unclaimed(context).map_err(StartError::Seed)? {
+        let token = token.ok_or(StartError::NoToken)?;
+        return bootstrap::seed(context, token).await.map_err(StartError::Seed);
+    }
+    if let Some(token) = token
+        && bootstrap::is_token_alive(context, token).map_err(StartError::Seed)?
+    {
+        tracing::warn!(
+            "the bootstrap token is still an admin's API key; make another and revoke it"
+        );
+    }
+    Ok(())
+}

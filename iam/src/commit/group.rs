@@ -1,0 +1,187 @@
+//! One group: what becomes one entry.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tollgate_proto::ids::Seq;
+
+use super::{Decided, MAX_BYTES, MAX_CHANGES, Settled, Waiting, refuse_all};
+use crate::hash::Hash;
+use crate::journal::JournalError;
+use crate::journal::entry::{Act, Entry, FORMAT, Row};
+use crate::record::Done;
+use crate::refused::Refused;
+use crate::seal::Seal;
+use crate::state::{self, Open, Read, State};
+
+/// Operations that were decided together.
+pub(super) struct Group {
+    /// What is to be committed, if anything changed.
+    pub(super) entry: Option<(Open, Row)>,
+    decided: Vec<(Waiting, Result<Settled, Refused>)>,
+    rest: VecDeque<Waiting>,
+}
+
+/// The state could not be opened or written; these were not decided.
+pub(super) type Failed = (JournalError, VecDeque<Waiting>);
+
+impl Group {
+    /// Decides and applies as many as fit into one entry.
+    pub(super) fn decide(
+        state: &State,
+        seal: &Seal,
+        waiting: VecDeque<Waiting>,
+    ) -> Result<Self, Box<Failed>> {
+        let open = match state.open() {
+            Ok(open) => open,
+            Err(error) => return Err(Box::new((error.into(), waiting))),
+        };
+        let before = open.position().clone();
+        let entry = Entry {
+            format: FORMAT,
+            seq: Seq(before.seq.0 + 1),
+            before: before.digest,
+            acts: Vec::new(),
+        };
+        let mut draft =
+            Draft { open, entry, changes: 0, bytes: 0, decided: Vec::new(), rest: waiting };
+        match draft.fill().and_then(|()| draft.seal(&before.head, seal)) {
+            Ok(row) => {
+                let Draft { open, decided, rest, .. } = draft;
+                Ok(Self { entry: row.map(|row| (open, row)), decided, rest })
+            }
+            Err(error) => {
+                let decided = draft.decided.into_iter().map(|(waiting, _)| waiting);
+                Err(Box::new((error, decided.chain(draft.rest).collect())))
+            }
+        }
+    }
+
+    /// Tells everybody what came of it.
+    pub(super) fn answer(self) -> VecDeque<Waiting> {
+        for (waiting, settled) in self.decided {
+            // Whoever no longer waits has nothing to be told.
+            let _ = waiting.answer.send(settled);
+        }
+        self.rest
+    }
+
+    /// Puts everybody back, if what was decided on has moved and the new state is known.
+    pub(super) fn again(self, applied: Result<(), JournalError>) -> VecDeque<Waiting> {
+        if let Err(error) = applied {
+            let cause = &error as &dyn std::error::Error;
+            tracing::error!(error = cause, "another node's entry cannot be applied");
+            return self.fail();
+        }
+        self.decided.into_iter().map(|(waiting, _)| waiting).chain(self.rest).collect()
+    }
+
+    /// Tells those of this group that it was not done.
+    pub(super) fn fail(self) -> VecDeque<Waiting> {
+        refuse_all(self.decided.into_iter().map(|(waiting, _)| waiting).collect());
+        self.rest
+    }
+}
+
+/// A group while it is filled.
+struct Draft {
+    open: Open,
+    entry: Entry,
+    changes: usize,
+    bytes: usize,
+    decided: Vec<(Waiting, Result<Settled, Refused>)>,
+    rest: VecDeque<Waiting>,
+}
+
+impl Draft {
+    fn fill(&mut self) -> Result<(), JournalError> {
+        while let Some(waiting) = self.rest.pop_front() {
+            let act = match self.decide_one(&waiting) {
+                Ok(Step::Settled(settled)) => {
+                    self.decided.push((waiting, Ok(settled)));
+                    continue;
+                }
+                Ok(Step::Act(act)) => act,
+                Err(refused) => {
+                    self.decided.push((waiting, Err(refused)));
+                    continue;
+                }
+            };
+            let bytes = serde_json::to_vec(&act).map_or(MAX_BYTES, |text| text.len());
+            let fits =
+                self.changes + act.changes.len() <= MAX_CHANGES && self.bytes + bytes <= MAX_BYTES;
+            // An operation that is too large by itself still has an entry of its own.
+            if !fits && !self.entry.acts.is_empty() {
+                self.rest.push_front(waiting);
+                return Ok(());
+            }
+            let seq = self.entry.seq;
+            let settled = Settled { seq, outcome: act.outcome.clone(), repeated: false };
+            // Pushed first: should it not apply, its caller is told with the others.
+            self.decided.push((waiting, Ok(settled)));
+            self.apply(act, bytes)?;
+        }
+        Ok(())
+    }
+
+    fn decide_one(&self, waiting: &Waiting) -> Result<Step, Refused> {
+        let proposal = &waiting.proposal;
+        let actor = proposal.actor.as_ref().map(|actor| actor.user);
+        if let Some(done) = state::done(&self.open, proposal.id)? {
+            if !done.is_of(proposal.operation, actor) {
+                return Err(Refused::Duplicate("the operation id was used before"));
+            }
+            let Done { seq, outcome, .. } = done;
+            return Ok(Step::Settled(Settled { seq, outcome, repeated: true }));
+        }
+        // A panic of one decision is that operation's alone.
+        let decided = catch_unwind(AssertUnwindSafe(|| (proposal.decide)(&self.open)))
+            .map_err(|_| Refused::internal("a decision panicked"))?;
+        let Decided { allowed, changes, outcome } = decided?;
+        if changes.is_empty() {
+            let seq = self.open.position().seq;
+            return Ok(Step::Settled(Settled { seq, outcome, repeated: false }));
+        }
+        Ok(Step::Act(Act {
+            id: proposal.id,
+            operation: proposal.operation.to_owned(),
+            at_ms: proposal.at_ms,
+            actor: proposal.actor.clone(),
+            client: proposal.client.clone(),
+            capability: allowed.capability(),
+            outcome,
+            changes,
+        }))
+    }
+
+    fn apply(&mut self, act: Act, bytes: usize) -> Result<(), JournalError> {
+        let done = Done {
+            seq: self.entry.seq,
+            operation: act.operation.clone(),
+            actor: act.actor.as_ref().map(|actor| actor.user),
+            outcome: act.outcome.clone(),
+        };
+        state::apply(&mut self.open, act.id, &done, &act.changes)?;
+        self.changes += act.changes.len();
+        self.bytes += bytes;
+        self.entry.acts.push(act);
+        Ok(())
+    }
+
+    fn seal(&mut self, before: &Hash, seal: &Seal) -> Result<Option<Row>, JournalError> {
+        if self.entry.acts.is_empty() {
+            return Ok(None);
+        }
+        let row = Row::write(&self.entry, before, seal)?;
+        self.open.stand_at(row.seq, row.seal)?;
+        Ok(Some(row))
+    }
+}
+
+/// What one decision comes to.
+enum Step {
+    /// Nothing to write.
+    Settled(Settled),
+    /// Something to write.
+    Act(Act),
+}

@@ -1,0 +1,188 @@
+//! The section `[iam]` of `tollgate.toml`. Its documented defaults are in `iam/default.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The documented defaults, compiled in.
+pub const DEFAULTS: &str = include_str!("../default.toml");
+
+/// `[iam]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IamSettings {
+    /// Where the gateway finds IAM.
+    pub listen: SocketAddr,
+    /// Where probes and operators find it.
+    pub admin_listen: SocketAddr,
+    /// The folder of its data and keys.
+    pub data_dir: PathBuf,
+    /// What keeps the journal.
+    pub journal: JournalKind,
+    /// How the first admin comes to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_mode: Option<BootstrapMode>,
+    /// Mode `token`: the file with the admin's first API key.
+    #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
+    pub bootstrap_token_file: Option<PathBuf>,
+    /// Mode `bootstrap`: whether it may be claimed from beyond this machine.
+    pub bootstrap_allow_remote: bool,
+    /// The private key to sign the first tokens with; none: one is drawn.
+    #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
+    pub signing_key_file: Option<PathBuf>,
+    /// The key that seals the journal; none: `seal.key` in the data folder.
+    #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
+    pub seal_key_file: Option<PathBuf>,
+    /// Passwords.
+    pub password: PasswordSettings,
+    /// Where audit lines go; none: nowhere.
+    #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
+    pub audit_file: Option<PathBuf>,
+    /// Whether `listen` may be an address that others reach, without TLS.
+    pub allow_plaintext: bool,
+}
+
+/// `[iam.password]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordSettings {
+    /// The shortest password, in bytes.
+    pub min_length: usize,
+    /// Rounds of PBKDF2.
+    pub rounds: u32,
+}
+
+/// The engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JournalKind {
+    /// A file in the data folder.
+    Embedded,
+    /// `ScyllaDB` or Cassandra.
+    Cql,
+}
+
+/// The ways to the first admin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootstrapMode {
+    /// Seeded at the first start, with a key that the operator chose.
+    Token,
+    /// Claimed by whoever asks first, within an hour.
+    Bootstrap,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSettings {
+    /// `iam.bootstrap_mode` is needed.
+    #[error(
+        "iam.bootstrap_mode must be set: \"token\" (with iam.bootstrap_token_file) or \"bootstrap\""
+    )]
+    NoBootstrapMode,
+    /// A token that nobody reads is a mistake.
+    #[error("iam.bootstrap_token_file has no meaning with iam.bootstrap_mode = \"bootstrap\"")]
+    TokenWithoutMode,
+    /// Whoever comes first would be the admin.
+    #[error(
+        "iam.bootstrap_mode = \"bootstrap\" needs a loopback address in iam.listen, not {0}; \
+         set iam.bootstrap_allow_remote = true if that is meant"
+    )]
+    RemoteBootstrap(SocketAddr),
+    /// Too few or too many rounds.
+    #[error("iam.password.rounds must be from 100000 to 5000000, not {0}")]
+    Rounds(u32),
+    /// Too short or too long.
+    #[error("iam.password.min_length must be from 8 to 1024, not {0}")]
+    MinLength(usize),
+    /// Not built in.
+    #[error("iam.journal = \"cql\" is not built into this program")]
+    NoCql,
+}
+
+impl IamSettings {
+    /// Checks what the types do not.
+    pub fn check(&self) -> Result<BootstrapMode, InvalidSettings> {
+        let mode = self.bootstrap_mode.ok_or(InvalidSettings::NoBootstrapMode)?;
+        match mode {
+            BootstrapMode::Token => {}
+            BootstrapMode::Bootstrap if self.bootstrap_token_file.is_some() => {
+                return Err(InvalidSettings::TokenWithoutMode);
+            }
+            BootstrapMode::Bootstrap => {
+                if !self.listen.ip().is_loopback() && !self.bootstrap_allow_remote {
+                    return Err(InvalidSettings::RemoteBootstrap(self.listen));
+                }
+            }
+        }
+        if !(100_000..=5_000_000).contains(&self.password.rounds) {
+            return Err(InvalidSettings::Rounds(self.password.rounds));
+        }
+        if !(8..=1_024).contains(&self.password.min_length) {
+            return Err(InvalidSettings::MinLength(self.password.min_length));
+        }
+        match self.journal {
+            JournalKind::Embedded => Ok(mode),
+            JournalKind::Cql => Err(InvalidSettings::NoCql),
+        }
+    }
+}
+
+/// An empty path is none.
+fn filled<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    Ok(Option::<PathBuf>::deserialize(from)?.filter(|path| !path.as_os_str().is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_runtime::config::{Flags, load};
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Whole {
+        iam: IamSettings,
+    }
+
+    fn with(settings: &[(&'static str, &str)]) -> IamSettings {
+        let settings = settings.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
+        let whole: Whole = load(&[DEFAULTS], &Flags { file: None, settings }, []).unwrap();
+        whole.iam
+    }
+
+    #[test]
+    fn the_defaults_need_a_mode_and_nothing_else() {
+        assert_eq!(with(&[]).check(), Err(InvalidSettings::NoBootstrapMode));
+        let mode = ("iam.bootstrap_mode", "bootstrap");
+        assert_eq!(with(&[mode]).check(), Ok(BootstrapMode::Bootstrap));
+        assert_eq!(with(&[mode]).password.rounds, 600_000);
+        assert!(with(&[]).seal_key_file.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_so() {
+        let check = |more: &[(&'static str, &str)], expect: &str| {
+            let all = [&[("iam.bootstrap_mode", "bootstrap")], more].concat();
+            assert_eq!(with(&all).check().unwrap_err().to_string(), expect);
+        };
+        check(
+            &[("iam.password.rounds", "99999")],
+            "iam.password.rounds must be from 100000 to 5000000, not 99999",
+        );
+        check(
+            &[("iam.password.min_length", "7")],
+            "iam.password.min_length must be from 8 to 1024, not 7",
+        );
+        check(
+            &[("iam.listen", "0.0.0.0:1")],
+            "iam.bootstrap_mode = \"bootstrap\" needs a loopback address in iam.listen, not \
+             0.0.0.0:1; set iam.bootstrap_allow_remote = true if that is meant",
+        );
+        check(
+            &[("iam.bootstrap_token_file", "x")],
+            "iam.bootstrap_token_file has no meaning with iam.bootstrap_mode = \"bootstrap\"",
+        );
+        check(&[("iam.journal", "cql")], "iam.journal = \"cql\" is not built into this program");
+    }
+}

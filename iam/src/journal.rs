@@ -1,0 +1,129 @@
+//! The journal: the one ordered record of every change, and the whole storage seam.
+//!
+//! In: the open state transaction and the entry that describes it. Out: both are durable, or
+//! neither is; or the entry that another process put at that place. Ordering and durability are
+//! the engine's. Never: a decision about what an entry says.
+
+pub mod entry;
+pub mod embedded;
+pub mod replay;
+#[cfg(test)]
+pub mod laws;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tollgate_proto::ids::{JournalId, KeyId, Seq};
+use uuid::Uuid;
+
+use crate::state::{Open, StateError};
+use entry::Row;
+
+/// Why a journal did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The store failed. Whether the entry is durable is settled when the journal is read again.
+    #[error("the journal's store failed")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody else uses the same files.
+    #[error("another process uses this data")]
+    InUse,
+    /// The entry does not follow on the newest one.
+    #[error("entry {entry} cannot follow entry {newest}")]
+    OutOfOrder {
+        /// What was to be written.
+        entry: Seq,
+        /// What is there.
+        newest: Seq,
+    },
+    /// An entry is not what was sealed, or was sealed under another key.
+    #[error("entry {0} was changed, or sealed under another seal key")]
+    BrokenSeal(Seq),
+    /// An entry of a format that this build does not read.
+    #[error("entry {seq} has format {format}, which this build does not read")]
+    UnknownFormat {
+        /// Which.
+        seq: Seq,
+        /// Its format.
+        format: u16,
+    },
+    /// An entry's text is not an entry.
+    #[error("entry {seq} cannot be read")]
+    Unreadable {
+        /// Which.
+        seq: Seq,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// The state that an entry was decided on is not this one.
+    #[error("the state does not match entry {0}; it must be made again from the journal")]
+    Diverged(Seq),
+    /// The state failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// A journal's answer, later.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send + 'a>>;
+
+/// Whether an entry was written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// The entry and the state are durable.
+    Ours,
+    /// Another entry has its place, and the state transaction is gone: apply that one and
+    /// decide again.
+    Conflict(Row),
+}
+
+/// A state at an entry, to begin with instead of the first entry. Sealed like an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The entry.
+    pub seq: Seq,
+    /// The rows.
+    pub body: Vec<u8>,
+}
+
+/// What a node says of itself. A plain row, without order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NodeRow {
+    /// Which node.
+    pub node: Uuid,
+    /// The newest entry format that it reads.
+    pub format: u16,
+    /// The entry that all its gateways have marked.
+    pub marked: Seq,
+    /// Moves while it lives.
+    pub beat: u64,
+}
+
+/// An engine that keeps the journal.
+pub trait Journal: Send + Sync + std::fmt::Debug {
+    /// Which journal this is.
+    fn id(&self) -> JournalId;
+
+    /// Writes the entry behind the newest one together with the state that it makes.
+    fn commit(&self, open: Open, row: Row) -> Later<'_, Committed>;
+
+    /// The entries behind `after`, in order and without a gap.
+    fn read(&self, after: Seq, limit: usize) -> Later<'_, Vec<Row>>;
+
+    /// Keeps a snapshot instead of an earlier one.
+    fn save_snapshot(&self, snapshot: Snapshot) -> Later<'_, ()>;
+
+    /// The newest snapshot.
+    fn load_snapshot(&self) -> Later<'_, Option<Snapshot>>;
+
+    /// Says how a node is.
+    fn put_node(&self, node: NodeRow) -> Later<'_, ()>;
+
+    /// How the nodes are.
+    fn nodes(&self) -> Later<'_, Vec<NodeRow>>;
+
+    /// Notes when keys were last used, in milliseconds since 1970. May be lost.
+    fn put_last_used(&self, used: Vec<(KeyId, u64)>) -> Later<'_, ()>;
+
+    /// When keys were last used, where that is known.
+    fn last_used(&self, keys: Vec<KeyId>) -> Later<'_, Vec<Option<u64>>>;
+}

@@ -1,0 +1,244 @@
+//! Journal and state in one redb file: for one process, with nothing else to install.
+//!
+//! An entry goes into the transaction that holds the state it makes, so the two cannot differ.
+//! `Durability::Immediate` and two-phase commits: an answer is sent after the disk has it. The
+//! file is locked: a second process on the same data is refused.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{
+    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition,
+};
+use tollgate_proto::ids::{JournalId, KeyId, Seq};
+use uuid::Uuid;
+
+use super::entry::Row;
+use super::{Committed, Journal, JournalError, Later, NodeRow, Snapshot};
+use crate::draw;
+use crate::state::{Open, State};
+
+/// The file in `iam.data_dir`.
+pub const FILE: &str = "iam.redb";
+/// redb's own cache. A gigabyte, its default, is more than any deployment has data.
+const CACHE: usize = 64 << 20;
+
+const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("journal-identity");
+const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("journal-entries");
+const SNAPSHOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("journal-snapshots");
+const NODES: TableDefinition<u128, &[u8]> = TableDefinition::new("nodes");
+const LAST_USED: TableDefinition<u128, u64> = TableDefinition::new("last-used");
+const ID: &str = "id";
+
+/// The engine.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    database: Arc<Database>,
+    id: JournalId,
+}
+
+impl Embedded {
+    /// Opens the file, or makes it, readable by its owner only.
+    pub fn open(path: &Path) -> Result<(Self, State), JournalError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(NO_FOLLOW)
+            .open(path)
+            .map_err(failed)?;
+        let backend = FileBackend::new(file).map_err(opening)?;
+        Self::with(builder().create_with_backend(backend).map_err(opening)?)
+    }
+
+    /// A journal that is gone with the process, for tests.
+    pub fn in_memory() -> Result<(Self, State), JournalError> {
+        let backend = InMemoryBackend::new();
+        Self::with(builder().create_with_backend(backend).map_err(opening)?)
+    }
+
+    fn with(database: Database) -> Result<(Self, State), JournalError> {
+        let id = identity(&database)?;
+        let database = Arc::new(database);
+        let state = State::in_database(Arc::clone(&database))?;
+        Ok((Self { database, id }, state))
+    }
+
+    /// Runs work on the file away from the async workers.
+    fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, JournalError> + Send + 'static,
+    ) -> Later<'_, T> {
+        let database = Arc::clone(&self.database);
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || work(&database)).await.map_err(failed)?
+        })
+    }
+
+    /// Writes a row that has no place in the order and may be lost in a crash.
+    fn write_aside<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&redb::WriteTransaction) -> Result<T, JournalError> + Send + 'static,
+        durability: Durability,
+    ) -> Later<'_, T> {
+        self.work(move |database| {
+            let mut transaction = database.begin_write().map_err(failed)?;
+            transaction.set_durability(durability).map_err(failed)?;
+            transaction.set_two_phase_commit(true);
+            let written = write(&transaction)?;
+            transaction.commit().map_err(failed)?;
+            Ok(written)
+        })
+    }
+}
+
+/// `O_NOFOLLOW` of Linux: the data file is never somewhere else.
+const NO_FOLLOW: i32 = 0o400_000;
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE);
+    builder
+}
+
+/// Reads which journal this is; a new file becomes a new journal.
+fn identity(database: &Database) -> Result<JournalId, JournalError> {
+    let transaction = database.begin_write().map_err(failed)?;
+    let id = {
+        let mut table = transaction.open_table(IDENTITY).map_err(failed)?;
+        let known = table.get(ID).map_err(failed)?.map(|id| id.value().to_vec());
+        if let Some(bytes) = known {
+            Uuid::from_slice(&bytes).map_err(failed)?
+        } else {
+            let id = draw::uuid().map_err(failed)?;
+            table.insert(ID, id.as_bytes().as_slice()).map_err(failed)?;
+            id
+        }
+    };
+    for table in [ENTRIES, SNAPSHOTS] {
+        transaction.open_table(table).map_err(failed)?;
+    }
+    transaction.open_table(NODES).map_err(failed)?;
+    transaction.open_table(LAST_USED).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(JournalId(id))
+}
+
+impl Journal for Embedded {
+    fn id(&self) -> JournalId {
+        self.id
+    }
+
+    fn commit(&self, open: Open, row: Row) -> Later<'_, Committed> {
+        self.work(move |_| {
+            let mut transaction = open.into_inner();
+            transaction.set_durability(Durability::Immediate).map_err(failed)?;
+            {
+                let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
+                let newest = entries.last().map_err(failed)?.map_or(0, |(seq, _)| seq.value());
+                if row.seq.0 != newest + 1 {
+                    return Err(JournalError::OutOfOrder { entry: row.seq, newest: Seq(newest) });
+                }
+                entries.insert(row.seq.0, row.to_bytes().as_slice()).map_err(failed)?;
+            }
+            transaction.commit().map_err(failed)?;
+            Ok(Committed::Ours)
+        })
+    }
+
+    fn read(&self, after: Seq, limit: usize) -> Later<'_, Vec<Row>> {
+        self.work(move |database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            let entries = transaction.open_table(ENTRIES).map_err(failed)?;
+            let behind = entries.range(after.0.saturating_add(1)..).map_err(failed)?;
+            behind
+                .take(limit)
+                .map(|entry| {
+                    let (seq, bytes) = entry.map_err(failed)?;
+                    Row::from_bytes(Seq(seq.value()), bytes.value())
+                })
+                .collect()
+        })
+    }
+
+    fn save_snapshot(&self, snapshot: Snapshot) -> Later<'_, ()> {
+        let write = move |transaction: &redb::WriteTransaction| {
+            let mut table = transaction.open_table(SNAPSHOTS).map_err(failed)?;
+            table.retain(|_, _| false).map_err(failed)?;
+            table.insert(snapshot.seq.0, snapshot.body.as_slice()).map_err(failed)?;
+            Ok(())
+        };
+        self.write_aside(write, Durability::Immediate)
+    }
+
+    fn load_snapshot(&self) -> Later<'_, Option<Snapshot>> {
+        self.work(|database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            let table = transaction.open_table(SNAPSHOTS).map_err(failed)?;
+            let last = table.last().map_err(failed)?;
+            Ok(last
+                .map(|(seq, body)| Snapshot { seq: Seq(seq.value()), body: body.value().to_vec() }))
+        })
+    }
+
+    fn put_node(&self, node: NodeRow) -> Later<'_, ()> {
+        let write = move |transaction: &redb::WriteTransaction| {
+            let row = serde_json::to_vec(&node).map_err(failed)?;
+            let mut table = transaction.open_table(NODES).map_err(failed)?;
+            table.insert(node.node.as_u128(), row.as_slice()).map_err(failed)?;
+            Ok(())
+        };
+        self.write_aside(write, Durability::None)
+    }
+
+    fn nodes(&self) -> Later<'_, Vec<NodeRow>> {
+        self.work(|database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            let table = transaction.open_table(NODES).map_err(failed)?;
+            let rows = table.iter().map_err(failed)?;
+            rows.map(|row| {
+                let (_, row) = row.map_err(failed)?;
+                serde_json::from_slice(row.value()).map_err(failed)
+            })
+            .collect()
+        })
+    }
+
+    fn put_last_used(&self, used: Vec<(KeyId, u64)>) -> Later<'_, ()> {
+        let write = move |transaction: &redb::WriteTransaction| {
+            let mut table = transaction.open_table(LAST_USED).map_err(failed)?;
+            for (key, at_ms) in used {
+                table.insert(key.0.as_u128(), at_ms).map_err(failed)?;
+            }
+            Ok(())
+        };
+        self.write_aside(write, Durability::None)
+    }
+
+    fn last_used(&self, keys: Vec<KeyId>) -> Later<'_, Vec<Option<u64>>> {
+        self.work(move |database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            let table = transaction.open_table(LAST_USED).map_err(failed)?;
+            let used = |key: KeyId| -> Result<Option<u64>, JournalError> {
+                Ok(table.get(key.0.as_u128()).map_err(failed)?.map(|at| at.value()))
+            };
+            keys.into_iter().map(used).collect()
+        })
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> JournalError {
+    JournalError::Store(Box::new(error))
+}
+
+fn opening(error: DatabaseError) -> JournalError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => JournalError::InUse,
+        other => failed(other),
+    }
+}

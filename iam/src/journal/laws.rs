@@ -1,0 +1,1 @@
+//! The laws of a journal, over whatever engine.

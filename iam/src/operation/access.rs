@@ -1,0 +1,111 @@
+//! What the gateway asks for every connection and call: whose is this, and may it.
+
+use secrecy::{ExposeSecret, SecretString};
+use tollgate_proto::iam::{Actor, Check, Credential, Decision, Identity};
+use tollgate_proto::key::{self, Shape};
+
+use super::{Context, caller};
+use crate::hash::Hash;
+use crate::policy;
+use crate::record::User;
+use crate::refused::Refused;
+use crate::state::{self, View};
+
+/// Tells whose credential it is. Every failure looks the same outside.
+pub fn authenticate(
+    context: &Context,
+    credential: &SecretString,
+    now_ms: u64,
+) -> Result<Identity, Refused> {
+    let view = context.state.view()?;
+    let text = credential.expose_secret();
+    if text.starts_with(key::PREFIX) {
+        authenticate_key(&view, text, now_ms)
+    } else if text.bytes().filter(|byte| *byte == b'.').count() == 2 {
+        authenticate_token(context, &view, text, now_ms)
+    } else {
+        Err(Refused::Unauthenticated("neither a key nor a token"))
+    }
+}
+
+fn authenticate_key(view: &View, text: &str, now_ms: u64) -> Result<Identity, Refused> {
+    match key::shape(text) {
+        Shape::Broken | Shape::NotAKey => {
+            return Err(Refused::Unauthenticated("a key with a wrong checksum"));
+        }
+        // The last is what an operator may have chosen as bootstrap token.
+        Shape::Current | Shape::Legacy | Shape::Other => {}
+    }
+    let record = state::key_by_hash(view, &Hash::of(text.as_bytes()))?
+        .ok_or(Refused::Unauthenticated("an unknown key"))?;
+    let actor = Actor {
+        user: record.user,
+        credential: Credential::Key(record.id),
+        auth_epoch: record.auth_epoch,
+    };
+    let user = check_entry(view, &actor, now_ms)?;
+    Ok(Identity {
+        actor,
+        authz_epoch: user.authz_epoch,
+        default_workspace: user.home,
+        expires_at_ms: record.expires_ms,
+        user_context: None,
+    })
+}
+
+fn authenticate_token(
+    context: &Context,
+    view: &View,
+    text: &str,
+    now_ms: u64,
+) -> Result<Identity, Refused> {
+    let claims = context.tokens.verify(view, text, now_ms / 1_000)?.map_err(|error| {
+        tracing::debug!(%error, "a token was refused");
+        Refused::Unauthenticated("an unacceptable token")
+    })?;
+    let actor = Actor {
+        user: claims.sub,
+        credential: Credential::Session(claims.jti),
+        auth_epoch: claims.ae,
+    };
+    let user = check_entry(view, &actor, now_ms)?;
+    Ok(Identity {
+        actor,
+        authz_epoch: user.authz_epoch,
+        default_workspace: claims.default_workspace,
+        expires_at_ms: Some(claims.exp.saturating_mul(1_000)),
+        user_context: claims.user_context,
+    })
+}
+
+/// The user behind an actor who is live and has anywhere to go.
+fn check_entry(view: &View, actor: &Actor, now_ms: u64) -> Result<User, Refused> {
+    let live = caller::live_actor(view, actor, now_ms)?;
+    if !caller::has_a_place(view, live.user(), live.rights())? {
+        return Err(Refused::Unauthenticated("no workspace that is live"));
+    }
+    Ok(live.user().clone())
+}
+
+/// Decides on checks, all on one state. An actor who is no longer live is denied everything.
+pub fn authorise(
+    context: &Context,
+    actor: &Actor,
+    checks: &[Check],
+    now_ms: u64,
+) -> Result<Vec<Decision>, Refused> {
+    let view = context.state.view()?;
+    let live = match caller::live_actor(&view, actor, now_ms) {
+        Ok(live) => live,
+        Err(Refused::Denied(_)) => return Ok(vec![Decision::Deny; checks.len()]),
+        Err(other) => return Err(other),
+    };
+    let decide = |check: &Check| {
+        let workspace = match check.resource.workspace() {
+            Some(id) => state::workspace(&view, id)?,
+            None => None,
+        };
+        Ok(policy::decide(&live, check.capability, &check.resource, workspace.as_ref()))
+    };
+    checks.iter().map(decide).collect()
+}

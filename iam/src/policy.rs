@@ -1,0 +1,317 @@
+//! Who may do what: pure functions of the caller, the action and its target.
+//!
+//! In: records, as the state has them. Out: [`Allowed`], which `commit` asks for and nothing else
+//! can make; or the reason, which stays inside. There are no negative grants, no order and no
+//! inheritance: an action is allowed if some grant that covers its scope has its capability.
+//! Never: a look-up, a clock, or anything that the caller wrote beyond the scope it addressed.
+
+pub mod roles;
+pub mod scope;
+#[cfg(test)]
+mod tests;
+
+use tollgate_proto::capability::Capability;
+use tollgate_proto::iam::{Actor, Credential, Decision};
+use tollgate_proto::ids::{UserId, WorkspaceId};
+use tollgate_proto::resource::Resource;
+
+use crate::record::{ApiKey, Deployment, Grant, Role, Scope, User, Workspace};
+pub use scope::Rights;
+
+/// How many live keys a user may have who makes them without `keys:admin`.
+pub const OWN_KEYS: usize = 20;
+
+/// Why policy says no. For logs; callers are told that they were denied, and no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The actor is not who it was: gone, disabled, or its credential has ended.
+    #[error("the actor is no longer live")]
+    NotLive,
+    /// No grant that covers the target has the capability.
+    #[error("no grant covers it")]
+    NoGrant,
+    /// It would give away more than the actor has.
+    #[error("it would give more than the actor has")]
+    Escalation,
+    /// The target has more rights than the actor.
+    #[error("the target outranks the actor")]
+    Outranked,
+    /// The session has a temporary password, which must be changed first.
+    #[error("the password must be changed first")]
+    TemporaryPassword,
+    /// Only for oneself.
+    #[error("it concerns somebody else")]
+    NotSelf,
+    /// A user has all the keys that it may make by itself.
+    #[error("the user has enough keys")]
+    EnoughKeys,
+    /// The deployment was claimed before.
+    #[error("the deployment is claimed")]
+    Claimed,
+}
+
+/// Proof that policy allowed one action on the state that it was asked on.
+#[derive(Debug)]
+pub struct Allowed {
+    capability: Option<Capability>,
+}
+
+impl Allowed {
+    /// The capability that allowed it; none, if it concerns the actor alone or is public.
+    pub fn capability(&self) -> Option<Capability> {
+        self.capability
+    }
+
+    const fn by(capability: Capability) -> Self {
+        Self { capability: Some(capability) }
+    }
+
+    const SELF: Self = Self { capability: None };
+}
+
+/// What the state says about an actor.
+#[derive(Debug)]
+pub struct Standing {
+    /// The user, if it is there.
+    pub user: Option<User>,
+    /// Its grants.
+    pub grants: Vec<Grant>,
+    /// The credential.
+    pub credential: CredentialStanding,
+}
+
+/// What the state says about a credential.
+#[derive(Debug)]
+pub enum CredentialStanding {
+    /// The record of an API key, if it is there.
+    Key(Option<ApiKey>),
+    /// Whether a session has ended.
+    Session {
+        /// Ended.
+        ended: bool,
+    },
+}
+
+/// An actor who is who it was when it was authenticated.
+#[derive(Debug)]
+pub struct Live {
+    user: User,
+    rights: Rights,
+    /// Whether it may do no more than change its password.
+    bound: bool,
+}
+
+impl Live {
+    /// The user's record.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// What it may do, and where.
+    pub fn rights(&self) -> &Rights {
+        &self.rights
+    }
+}
+
+/// Checks an actor against the state: the user is enabled, the credential is its own and live,
+/// and both are of the epoch that was authenticated.
+pub fn live(actor: &Actor, standing: Standing, now_ms: u64) -> Result<Live, Denied> {
+    let user = standing.user.filter(|user| user.enabled && user.id == actor.user);
+    let user = user.ok_or(Denied::NotLive)?;
+    let credential = match (actor.credential, standing.credential) {
+        (Credential::Key(id), CredentialStanding::Key(Some(key))) => {
+            key.id == id && key.user == user.id && is_key_live(&key, &user, now_ms)
+        }
+        (Credential::Session(_), CredentialStanding::Session { ended }) => !ended,
+        (Credential::Key(_), _) | (Credential::Session(_), CredentialStanding::Key(_)) => false,
+    };
+    if !credential || actor.auth_epoch != user.auth_epoch {
+        return Err(Denied::NotLive);
+    }
+    let bound = user.must_change_password && matches!(actor.credential, Credential::Session(_));
+    Ok(Live { rights: Rights::of(&standing.grants, now_ms), user, bound })
+}
+
+/// Whether a key still opens anything.
+pub fn is_key_live(key: &ApiKey, owner: &User, now_ms: u64) -> bool {
+    key.revoked_ms.is_none()
+        && key.expires_ms.is_none_or(|expires| now_ms < expires)
+        && key.auth_epoch == owner.auth_epoch
+}
+
+/// What can be done by an actor, with its target.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// Read its own record or the list of its own workspaces.
+    ReadSelf,
+    /// List the workspaces that it may use.
+    ReadOwnWorkspaces,
+    /// Change its own password.
+    ChangePassword {
+        /// Whose was asked for.
+        user: UserId,
+    },
+    /// Make a user.
+    CreateUser {
+        /// At home there.
+        home: &'a WorkspaceId,
+        /// With these rights.
+        rights: &'a Rights,
+    },
+    /// See users of a workspace.
+    ReadUsers {
+        /// Their home.
+        home: &'a WorkspaceId,
+    },
+    /// See users of whatever workspaces it may.
+    ReadUsersAnywhere,
+    /// Make an API key.
+    CreateKey {
+        /// For whom.
+        owner: Owner<'a>,
+        /// How many live ones there are.
+        live_keys: usize,
+    },
+    /// See somebody's keys, or end one.
+    ManageKeys {
+        /// Whose.
+        owner: Owner<'a>,
+    },
+    /// Make a workspace.
+    CreateWorkspace,
+    /// See a workspace.
+    ReadWorkspace {
+        /// Which.
+        workspace: &'a WorkspaceId,
+    },
+    /// See whatever workspaces it may.
+    ReadWorkspacesAnywhere,
+    /// Be told that something is not there, instead of being denied.
+    SeeMissing {
+        /// What it would have needed.
+        capability: Capability,
+    },
+}
+
+/// The user that an action is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// Its record.
+    pub user: &'a User,
+    /// What it may do.
+    pub rights: &'a Rights,
+}
+
+/// Decides on an action.
+pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
+    let for_bound = matches!(action, Action::ReadSelf | Action::ChangePassword { .. });
+    if live.bound && !for_bound {
+        return Err(Denied::TemporaryPassword);
+    }
+    match action {
+        Action::ReadSelf | Action::ReadOwnWorkspaces => Ok(Allowed::SELF),
+        Action::ChangePassword { user } if *user == live.user.id => Ok(Allowed::SELF),
+        Action::ChangePassword { .. } => Err(Denied::NotSelf),
+        Action::CreateUser { home, rights } => {
+            let allowed = need(live, Capability::UsersAdmin, home)?;
+            check_no_escalation(live, rights)?;
+            Ok(allowed)
+        }
+        Action::ReadUsers { home } => need(live, Capability::UsersRead, home),
+        Action::ReadUsersAnywhere => need_anywhere(live, Capability::UsersRead),
+        Action::CreateKey { owner, live_keys } => match manage_keys(live, *owner)? {
+            allowed if allowed.capability == Some(Capability::KeysAdmin) => Ok(allowed),
+            allowed if *live_keys < OWN_KEYS => Ok(allowed),
+            _ => Err(Denied::EnoughKeys),
+        },
+        Action::ManageKeys { owner } => manage_keys(live, *owner),
+        Action::CreateWorkspace => need_deployment(live, Capability::WorkspacesAdmin),
+        Action::ReadWorkspace { workspace } => need(live, Capability::WorkspacesAdmin, workspace),
+        Action::ReadWorkspacesAnywhere => need_anywhere(live, Capability::WorkspacesAdmin),
+        Action::SeeMissing { capability } => need_deployment(live, *capability),
+    }
+}
+
+/// The first admin of a deployment, and what it needs: once.
+pub fn allow_claim(deployment: &Deployment) -> Result<Allowed, Denied> {
+    match deployment.claimed_ms {
+        None => Ok(Allowed::SELF),
+        Some(_) => Err(Denied::Claimed),
+    }
+}
+
+/// Decides on a capability on a resource, as the gateway asks before it forwards a call.
+///
+/// Whether a workspace exists is said only to those who are allowed on the whole deployment:
+/// others may have been members of one that was disabled.
+pub fn decide(
+    live: &Live,
+    capability: Capability,
+    resource: &Resource,
+    workspace: Option<&Workspace>,
+) -> Decision {
+    if live.bound || !live.rights.allow(capability, resource) {
+        return Decision::Deny;
+    }
+    match (resource.workspace(), workspace) {
+        (None, _) => Decision::Allow,
+        (Some(_), Some(workspace)) if workspace.enabled => Decision::Allow,
+        (Some(_), _) if live.rights.allow(capability, &Resource::Deployment) => {
+            Decision::NoWorkspace
+        }
+        (Some(_), _) => Decision::Deny,
+    }
+}
+
+/// Keys of an account are as good as the account: whoever has more rights than the actor is out
+/// of its reach.
+fn manage_keys(live: &Live, owner: Owner<'_>) -> Result<Allowed, Denied> {
+    let by_grant = need(live, Capability::KeysAdmin, &owner.user.home)
+        .and_then(|allowed| check_not_outranked(live, owner.rights).map(|()| allowed));
+    match by_grant {
+        Err(_) if owner.user.id == live.user.id && live.rights.anywhere(Capability::KeysSelf) => {
+            Ok(Allowed::by(Capability::KeysSelf))
+        }
+        other => other,
+    }
+}
+
+fn need(live: &Live, capability: Capability, at: &WorkspaceId) -> Result<Allowed, Denied> {
+    let resource = Resource::Workspace { workspace: at.clone() };
+    if live.rights.allow(capability, &resource) {
+        return Ok(Allowed::by(capability));
+    }
+    Err(Denied::NoGrant)
+}
+
+fn need_deployment(live: &Live, capability: Capability) -> Result<Allowed, Denied> {
+    if live.rights.allow(capability, &Resource::Deployment) {
+        return Ok(Allowed::by(capability));
+    }
+    Err(Denied::NoGrant)
+}
+
+fn need_anywhere(live: &Live, capability: Capability) -> Result<Allowed, Denied> {
+    if live.rights.anywhere(capability) {
+        return Ok(Allowed::by(capability));
+    }
+    Err(Denied::NoGrant)
+}
+
+/// Nobody gives what it does not have: the new rights are the actor's at every scope they cover.
+fn check_no_escalation(live: &Live, new: &Rights) -> Result<(), Denied> {
+    if live.rights.cover(new) { Ok(()) } else { Err(Denied::Escalation) }
+}
+
+/// Nobody reaches whoever has more: the target's rights are the actor's at every scope.
+fn check_not_outranked(live: &Live, target: &Rights) -> Result<(), Denied> {
+    if live.rights.cover(target) { Ok(()) } else { Err(Denied::Outranked) }
+}
+
+/// The scopes that roles of the wire mean: `admin` is everywhere, the others are at home.
+pub fn home_scope(role: Role, home: &WorkspaceId) -> Scope {
+    match role {
+        Role::Admin => Scope::Deployment,
+        Role::Reader | Role::Writer => Scope::Workspace(home.clone()),
+    }
+}

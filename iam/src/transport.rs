@@ -1,0 +1,140 @@
+//! The rim: bytes become questions, outcomes become answers.
+//!
+//! In: a call, after the service secret was accepted. Out: an answer with its mark; this is the
+//! only place where a refusal becomes what the caller reads. Never: text from inside. A fault of
+//! ours is logged here, once, and nowhere else.
+
+pub mod http;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::AbortOnDropHandle;
+use tollgate_proto::iam::{Answer, Call, Mark, Outcome, Question, Refusal, RefusalKind};
+use tollgate_proto::ids::Seq;
+use tollgate_runtime::lifecycle::Lifecycle;
+
+use crate::operation::{self, Context, Request, access};
+use crate::policy::Denied;
+use crate::refused::Refused;
+use crate::state::Read;
+
+/// How long a call may take.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// How long one may take that hashes a password.
+const HASHING_DEADLINE: Duration = Duration::from_secs(8);
+
+/// Answers a call, within its deadline. A panic ends this call only.
+pub async fn answer(context: &Arc<Context>, lifecycle: &Lifecycle, call: Call) -> Answer {
+    let deadline = deadline_of(&call.question);
+    let id = call.id;
+    let mark = newest(context);
+    let work = Arc::clone(context);
+    let task = AbortOnDropHandle::new(lifecycle.tasks.spawn(async move { ask(&work, call).await }));
+    let (seq, outcome) = match tokio::time::timeout(deadline, task).await {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(_)) => {
+            tracing::error!(request.id = %id, "a call panicked");
+            (None, Err(Refused::internal("a call panicked")))
+        }
+        Err(_) => (None, Err(Refused::Unavailable("the deadline has passed"))),
+    };
+    let outcome = outcome.unwrap_or_else(|refused| {
+        tracing::debug!(request.id = %id, %refused, "refused");
+        Outcome::Refused(told(refused))
+    });
+    let journal = context.journal.id();
+    Answer { mark: Mark { journal, seq: mark.max(seq.unwrap_or_default()) }, outcome }
+}
+
+/// What the state is known to hold before the question is looked at: an answer may rest on more,
+/// never on less.
+fn newest(context: &Context) -> Seq {
+    context.state.view().map(|view| view.position().seq).unwrap_or_default()
+}
+
+fn deadline_of(question: &Question) -> Duration {
+    use tollgate_proto::iam::Operation::{ChangePassword, CreateUser, Login};
+    let hashes = matches!(
+        question,
+        Question::Operate {
+            operation: Login { .. } | CreateUser { .. } | ChangePassword { .. },
+            ..
+        }
+    );
+    if hashes { HASHING_DEADLINE } else { DEADLINE }
+}
+
+type Asked = (Option<Seq>, Result<Outcome, Refused>);
+
+async fn ask(context: &Context, call: Call) -> Asked {
+    if let Some(at_least) = call.at_least
+        && at_least.journal == context.journal.id()
+        && at_least.seq > newest(context)
+    {
+        return (None, Err(Refused::Unavailable("this node is behind")));
+    }
+    let now_ms = context.clock.now_ms();
+    let outcome = match call.question {
+        Question::Authenticate { credential } => {
+            access::authenticate(context, &credential, now_ms).map(Outcome::Identity)
+        }
+        Question::Authorise { actor, check } => {
+            let decisions = access::authorise(context, &actor, &[check], now_ms);
+            decisions.and_then(|decisions| match decisions.first() {
+                Some(decision) => Ok(Outcome::Decision(*decision)),
+                None => Err(Refused::internal("a check without a decision")),
+            })
+        }
+        Question::AuthoriseMany { actor, checks } => {
+            access::authorise(context, &actor, &checks, now_ms).map(Outcome::Decisions)
+        }
+        Question::Operate { actor, operation } => {
+            let request = Request { id: call.id, client: call.client, actor, now_ms };
+            return match operation::operate(context, &request, operation).await {
+                Ok(answered) => (answered.seq, Ok(Outcome::Reply(answered.reply))),
+                Err(refused) => (None, Err(refused)),
+            };
+        }
+    };
+    (None, outcome)
+}
+
+/// What the caller is told.
+fn told(refused: Refused) -> Refusal {
+    let masked = || Refusal::new(RefusalKind::AuthFailed, "auth failure");
+    match refused {
+        Refused::Invalid(message) => Refusal::new(RefusalKind::InvalidArgument, message),
+        Refused::NotFound(message) => Refusal::new(RefusalKind::NotFound, message),
+        Refused::Duplicate(message) => Refusal::new(RefusalKind::Duplicate, message),
+        Refused::Unauthenticated(_) => masked(),
+        Refused::Denied(denied) => match denied {
+            Denied::NotLive => masked(),
+            // Said to the owner of the keys, about its own keys.
+            Denied::EnoughKeys => {
+                Refusal::new(RefusalKind::OperationNotPermitted, denied.to_string())
+            }
+            Denied::NoGrant
+            | Denied::Escalation
+            | Denied::Outranked
+            | Denied::TemporaryPassword
+            | Denied::NotSelf
+            | Denied::Claimed => Refusal::new(RefusalKind::AccessDenied, "access denied"),
+        },
+        Refused::NotPermitted(message) => Refusal::new(RefusalKind::OperationNotPermitted, message),
+        Refused::WeakPassword(message) => Refusal::new(RefusalKind::WeakPassword, message),
+        Refused::NotSupported => Refusal::new(RefusalKind::NotSupported, "not supported"),
+        Refused::TooMany { retry_after } => {
+            let ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+            Refusal {
+                retry_after_ms: Some(ms),
+                ..Refusal::new(RefusalKind::TooManyRequests, "too many requests")
+            }
+        }
+        Refused::Unavailable(_) => Refusal::new(RefusalKind::Unavailable, "unavailable"),
+        Refused::Internal(source) => {
+            tracing::error!(error = &*source as &dyn std::error::Error, "internal error");
+            Refusal::new(RefusalKind::InternalError, "internal error")
+        }
+    }
+}

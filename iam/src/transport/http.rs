@@ -1,0 +1,245 @@
+//! HTTP/1.1 on IAM's own listener, which is never exposed to the public.
+//!
+//! In: `POST /v1/call` with the service secret; `GET /.well-known/jwks.json`, whose keys are
+//! public. The secret is compared, in constant time, before a body is read. Whoever has not shown
+//! it is a stranger: a few at a time, for a few seconds each.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tollgate_proto::iam::{CALL_PATH, Call, JWKS_PATH};
+use tollgate_runtime::lifecycle::Lifecycle;
+use tower::ServiceExt;
+
+use crate::operation::Context;
+use crate::tokens;
+
+/// The largest body.
+const MAX_BODY: usize = 1 << 20;
+/// Connections that have not shown the secret; beyond that, new ones are closed.
+const STRANGERS: usize = 64;
+/// How long a head may take, and how long a connection may stay idle without having shown the
+/// secret.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(5);
+/// The smallest buffer that hyper takes for a head.
+const HEAD: usize = 8_192;
+/// For how long others may keep the public keys, in seconds: less than a key is published before
+/// it signs.
+const JWKS_CACHE: &str = "public, max-age=5";
+
+#[derive(Clone)]
+struct App {
+    context: Arc<Context>,
+    lifecycle: Lifecycle,
+    secret: Arc<SecretString>,
+}
+
+/// The place among strangers that a connection has until it shows the secret.
+#[derive(Clone)]
+struct Stranger(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Stranger {
+    fn is_known(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn is_stranger(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// Serves until the process stops; what runs by then is answered.
+pub fn serve(
+    listener: TcpListener,
+    context: Arc<Context>,
+    secret: SecretString,
+    lifecycle: &Lifecycle,
+) {
+    let app = App { context, lifecycle: lifecycle.clone(), secret: Arc::new(secret) };
+    let router = Router::new()
+        .route(CALL_PATH, post(call))
+        .route(JWKS_PATH, get(jwks))
+        .with_state(app.clone());
+    lifecycle.tasks.spawn(accept(listener, router, lifecycle.clone()));
+}
+
+async fn accept(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
+    let strangers = Arc::new(Semaphore::new(STRANGERS));
+    loop {
+        // Accepting loses nothing when the stop wins.
+        let accepted = tokio::select! {
+            biased;
+            () = lifecycle.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else {
+                    tracing::warn!(%peer, "too many connections without the service secret");
+                    continue;
+                };
+                let stranger = Stranger(Arc::new(Mutex::new(Some(place))));
+                let connection =
+                    connection(stream, peer, router.clone(), stranger, lifecycle.clone());
+                lifecycle.tasks.spawn(connection);
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: others must close before it gets better.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    stranger: Stranger,
+    lifecycle: Lifecycle,
+) {
+    // Answers are small and waited for.
+    let _ = stream.set_nodelay(true);
+    let known = stranger.clone();
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(stranger.clone());
+        let answered = router.clone().oneshot(request);
+        async move {
+            let mut response = answered.await.unwrap_or_else(|never: Infallible| match never {});
+            harden(response.headers_mut());
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let mut stopping = false;
+    let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
+    let mut judged = false;
+    loop {
+        // The connection keeps its own state; the other arms only wait.
+        tokio::select! {
+            biased;
+            () = lifecycle.stop.cancelled(), if !stopping => {
+                stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            served = &mut serving => {
+                if let Err(error) = served {
+                    tracing::debug!(%peer, %error, "a connection ended early");
+                }
+                return;
+            }
+            () = &mut patience, if !judged => {
+                judged = true;
+                if known.is_stranger() {
+                    serving.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+async fn call(State(app): State<App>, request: Request) -> Response {
+    if !app.has_secret(request.headers()) {
+        tracing::warn!("a call without the service secret was refused");
+        return (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")]).into_response();
+    }
+    let (parts, body) = request.into_parts();
+    if let Some(stranger) = parts.extensions.get::<Stranger>() {
+        stranger.is_known();
+    }
+    let body = tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, MAX_BODY));
+    let body = match body.await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    let call: Call = match serde_json::from_slice(&body) {
+        Ok(call) => call,
+        Err(error) => {
+            // The gateway is ours: what it cannot say is a fault of one of us. Only the place is
+            // logged, because the text may hold a secret.
+            tracing::error!(column = error.column(), "a call could not be read");
+            return StatusCode::BAD_REQUEST.into_response();
+        }
+    };
+    drop(body);
+    let answer = super::answer(&app.context, &app.lifecycle, call).await;
+    match serde_json::to_vec(&answer) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn jwks(State(app): State<App>, headers: HeaderMap) -> Response {
+    let now_ms = app.context.clock.now_ms();
+    let keys = match app.context.state.view() {
+        Ok(view) => tokens::jwks(&view, now_ms),
+        Err(error) => Err(error.into()),
+    };
+    let mut response = match keys {
+        Ok(keys) => (
+            [
+                (header::CONTENT_TYPE, "application/jwk-set+json"),
+                (header::CACHE_CONTROL, JWKS_CACHE),
+            ],
+            keys,
+        )
+            .into_response(),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no public keys");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    };
+    // A stranger gets the keys and no more.
+    if !app.has_secret(&headers) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+impl App {
+    fn has_secret(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let secret = self.secret.expose_secret();
+        !secret.is_empty() && bool::from(shown.as_bytes().ct_eq(secret.as_bytes()))
+    }
+}
+
+fn harden(headers: &mut HeaderMap) {
+    let always = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    for (name, value) in always {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

@@ -1,0 +1,107 @@
+//! Authentication and authorisation, as the gateway asks for them.
+
+use serde_json::json;
+use tollgate_proto::capability::Capability::{self, ConfigWrite, GraphRead, GraphWrite, UsersRead};
+use tollgate_proto::iam::Decision::{self, Allow, Deny, NoWorkspace};
+use tollgate_proto::iam::{Actor, Outcome};
+use tollgate_proto::resource::Resource;
+
+use super::harness::{Iam, PASSWORD, assert_nobody};
+
+#[tokio::test]
+async fn a_key_stands_for_its_owner_and_junk_for_nobody() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    assert_eq!(ann.identity.default_workspace.as_str(), "acme");
+    assert_eq!(ann.identity.expires_at_ms, None);
+
+    let other = if ann.key.ends_with('0') { "1" } else { "0" };
+    let broken = format!("{}{other}", &ann.key[..42]);
+    let unknown = "tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT2";
+    for junk in ["", "tg_", &broken, unknown, "a.b.c", "no key", &format!(" {}", ann.key)] {
+        assert_nobody(iam.authenticate(junk).await);
+    }
+}
+
+#[tokio::test]
+async fn a_session_token_stands_for_its_user_until_it_expires() {
+    let (iam, admin) = Iam::claimed().await;
+    iam.member(&admin, "acme", "ann", "reader").await;
+    let jwt = iam.login("Ann", PASSWORD).await.unwrap().jwt.unwrap().expose().to_owned();
+    let session = iam.authenticate(&jwt).await.unwrap();
+    assert_eq!(session.default_workspace.as_str(), "acme");
+    assert_eq!(session.expires_at_ms, Some(super::harness::NOW_MS + 3_600_000));
+    assert_eq!(iam.decide(&session.actor, Capability::Llm, "acme").await, Decision::Allow);
+
+    let (signed, _) = jwt.rsplit_once('.').unwrap();
+    assert_nobody(iam.authenticate(&format!("{signed}.{}", "A".repeat(86))).await);
+    iam.clock.advance(std::time::Duration::from_secs(3_605));
+    assert_nobody(iam.authenticate(&jwt).await);
+}
+
+#[tokio::test]
+async fn roles_hold_at_home_and_admins_everywhere() {
+    let (iam, admin) = Iam::claimed().await;
+    let reader = iam.member(&admin, "acme", "ann", "reader").await;
+    let writer = iam.member(&admin, "acme", "bob", "writer").await;
+    let check = async |actor: &Actor, capability, workspace: &str, expect| {
+        assert_eq!(iam.decide(actor, capability, workspace).await, expect, "{capability}");
+    };
+    check(reader.actor(), GraphRead, "acme", Allow).await;
+    check(reader.actor(), GraphWrite, "acme", Deny).await;
+    check(writer.actor(), GraphWrite, "acme", Allow).await;
+    check(writer.actor(), ConfigWrite, "acme", Deny).await;
+    check(reader.actor(), GraphRead, "default", Deny).await;
+    check(reader.actor(), GraphRead, "nowhere", Deny).await;
+    check(admin.actor(), UsersRead, "acme", Allow).await;
+    check(admin.actor(), UsersRead, "nowhere", NoWorkspace).await;
+    check(admin.actor(), UsersRead, "ACME", NoWorkspace).await;
+    let on_all = iam.decide_on(writer.actor(), GraphRead, Resource::Deployment).await;
+    assert_eq!(on_all, Deny);
+}
+
+#[tokio::test]
+async fn several_checks_are_answered_in_order() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let at = |capability: &str, workspace: &str| {
+        let resource = json!({"level": "workspace", "workspace": workspace});
+        json!({"capability": capability, "resource": resource})
+    };
+    let checks = [at("llm", "acme"), at("llm", "default"), at("graph:write", "acme")];
+    let ask = async |actor: &Actor, checks: &[serde_json::Value]| {
+        let question = json!({"authorise-many": {"actor": actor, "checks": checks}});
+        match iam.ask(question).await.outcome {
+            Outcome::Decisions(decisions) => decisions,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask(ann.actor(), &checks).await, [Allow, Deny, Deny]);
+    assert_eq!(ask(ann.actor(), &[]).await, []);
+    let stale = Actor { auth_epoch: 7, ..ann.actor().clone() };
+    assert_eq!(ask(&stale, &checks).await, [Deny, Deny, Deny]);
+}
+
+#[tokio::test]
+async fn an_actor_is_believed_only_as_long_as_it_is_true() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let allowed =
+        async |actor: &Actor| iam.decide(actor, Capability::Llm, "acme").await == Decision::Allow;
+    assert!(allowed(ann.actor()).await);
+    let stale = Actor { auth_epoch: 2, ..ann.actor().clone() };
+    let with_her_key = Actor { user: admin.actor().user, ..ann.actor().clone() };
+    let unknown = Actor { user: tollgate_proto::ids::UserId(uuid::Uuid::nil()), ..stale.clone() };
+    for actor in [stale, with_her_key, unknown] {
+        assert!(!allowed(&actor).await, "{actor:?}");
+        assert_nobody(iam.operate(Some(&actor), json!({"operation": "whoami"})).await);
+    }
+    let key_id = match ann.actor().credential {
+        tollgate_proto::iam::Credential::Key(id) => id,
+        tollgate_proto::iam::Credential::Session(_) => unreachable!(),
+    };
+    let revoke = json!({"operation": "revoke-api-key", "key_id": key_id});
+    iam.operate(Some(admin.actor()), revoke).await.unwrap();
+    assert!(!allowed(ann.actor()).await);
+    assert_nobody(iam.authenticate(&ann.key).await);
+}

@@ -1,0 +1,20 @@
+//! IAM as the gateway meets it: calls over a real socket, on a real file.
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod bootstrap;
+#[cfg(test)]
+mod access;
+#[cfg(test)]
+mod session;
+#[cfg(test)]
+mod user;
+#[cfg(test)]
+mod key;
+#[cfg(test)]
+mod workspace;
+#[cfg(test)]
+mod transport;
+#[cfg(test)]
+mod durability;

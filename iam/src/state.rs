@@ -82,6 +82,13 @@ impl State {
         Ok(state)
     }
 
+    /// A state that is gone with the process: for a journal elsewhere, and for tests.
+    pub fn in_memory() -> Result<Self, StateError> {
+        let memory = redb::backends::InMemoryBackend::new();
+        let database = Database::builder().create_with_backend(memory).map_err(rows::store)?;
+        Self::in_database(Arc::new(database))
+    }
+
     /// The state as it is now, for reading.
     pub fn view(&self) -> Result<View, StateError> {
         View::new(self.0.begin_read().map_err(rows::store)?)

@@ -134,6 +134,21 @@ impl Iam {
         self.operate(Some(admin.actor()), operation).await.unwrap();
     }
 
+    /// Makes a workspace, unless IAM has gone.
+    pub(crate) async fn try_workspace(&self, admin: &Person, id: &str) -> bool {
+        let operation = json!({"operation": "create-workspace", "workspace_record": {"id": id}});
+        let question = json!({"operate": {"actor": admin.actor(), "operation": operation}});
+        let call = json!({"id": Uuid::now_v7(), "question": question}).to_string();
+        let Some((_, body)) = self.try_http(&post(SECRET, &call)).await else { return false };
+        let answer: Option<Answer> = serde_json::from_str(&body).ok();
+        answer.is_some_and(|answer| matches!(answer.outcome, Outcome::Reply(_)))
+    }
+
+    pub(crate) async fn count_workspaces(&self, admin: &Person) -> usize {
+        let list = json!({"operation": "list-workspaces"});
+        self.operate(Some(admin.actor()), list).await.unwrap().workspaces.len()
+    }
+
     pub(crate) async fn user(
         &self,
         by: &Person,
@@ -226,25 +241,32 @@ impl Iam {
 
     /// The head and the body of the answer to a `POST /v1/call`.
     pub(crate) async fn post(&self, secret: &str, body: &str) -> (String, String) {
-        let length = body.len();
-        self.http(&format!(
-            "POST {CALL_PATH} HTTP/1.1\r\nHost: iam\r\nAuthorization: Bearer {secret}\r\n\
-             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        ))
-        .await
+        self.http(&post(secret, body)).await
     }
 
     /// Writes bytes and reads until the other side closes.
     pub(crate) async fn http(&self, request: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        self.try_http(request).await.unwrap()
+    }
+
+    async fn try_http(&self, request: &str) -> Option<(String, String)> {
+        let mut stream = TcpStream::connect(self.address).await.ok()?;
         // Whoever is refused early may not read all of it.
         let _ = stream.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        (head.to_owned(), body.to_owned())
+        Some((head.to_owned(), body.to_owned()))
     }
+}
+
+fn post(secret: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {CALL_PATH} HTTP/1.1\r\nHost: iam\r\nAuthorization: Bearer {secret}\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
 }
 
 /// Checks what was refused, in the words of the wire.

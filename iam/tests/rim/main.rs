@@ -18,3 +18,5 @@ mod workspace;
 mod transport;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod process;

@@ -1,0 +1,159 @@
+//! `tollgate-iam`: IAM as a process of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use tollgate_iam::config::{DEFAULTS, IamSettings};
+use tollgate_runtime::clock::SystemClock;
+use tollgate_runtime::command::{self, ServerArgs};
+use tollgate_runtime::config::{LinkSettings, LogSettings, SHARED_DEFAULTS};
+use tollgate_runtime::lifecycle::{Lifecycle, wait_for_signal};
+use tollgate_runtime::probes::{self, Readiness};
+use tollgate_runtime::{files, listen, log};
+
+/// How long what runs may take to end after a stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Users, workspaces, roles, API keys, passwords and signing keys on one ordered journal.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate-iam", version)]
+struct Line {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    own: OwnArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Settings that people type.
+#[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the help shows it as it stands here")]
+struct OwnArgs {
+    /// The folder of data and keys (setting iam.data_dir).
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Where the gateway finds IAM (setting iam.listen).
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// How the first admin comes to be: token or bootstrap (setting iam.bootstrap_mode).
+    #[arg(long, value_name = "MODE")]
+    bootstrap_mode: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask the running server whether it is ready.
+    Healthcheck,
+    /// Print a new API key, to be used as bootstrap token.
+    Keygen,
+}
+
+/// The sections that this process reads.
+#[derive(Debug, Deserialize, Serialize)]
+struct Settings {
+    iam: IamSettings,
+    link: LinkSettings,
+    log: LogSettings,
+}
+
+fn main() -> ExitCode {
+    let line = Line::parse();
+    command::run("tollgate-iam", async {
+        run(line).await.map_err(|error| format!("{error:#}").into())
+    })
+}
+
+async fn run(line: Line) -> anyhow::Result<ExitCode> {
+    let settings = match line.command {
+        Some(Command::Keygen) => return keygen(),
+        Some(Command::Healthcheck) | None => load(&line)?,
+    };
+    let Some(settings) = settings else { return Ok(ExitCode::SUCCESS) };
+    match line.command {
+        Some(Command::Healthcheck) => Ok(command::healthcheck(settings.iam.admin_listen).await),
+        Some(Command::Keygen) | None => serve(settings).await,
+    }
+}
+
+fn load(line: &Line) -> anyhow::Result<Option<Settings>> {
+    let own = || {
+        let text = |path: &PathBuf| path.display().to_string();
+        vec![
+            ("iam.data_dir", line.own.data_dir.as_ref().map(text)),
+            ("iam.listen", line.own.listen.map(|address| address.to_string())),
+            ("iam.bootstrap_mode", line.own.bootstrap_mode.clone()),
+        ]
+    };
+    let defaults = [DEFAULTS, SHARED_DEFAULTS];
+    if line.server.check_config {
+        // What is called "ok" is checked as a start would check it.
+        let unshown =
+            ServerArgs { check_config: false, print_config: false, ..line.server.clone() };
+        if let Some(settings) = unshown.load::<Settings>(&defaults, own())? {
+            settings.check()?;
+        }
+    }
+    Ok(line.server.load(&defaults, own())?)
+}
+
+impl Settings {
+    /// Checks what the types do not.
+    fn check(&self) -> anyhow::Result<()> {
+        self.iam.check()?;
+        if self.link.secret_file.as_os_str().is_empty() {
+            anyhow::bail!(
+                "link.secret_file must be set: the file with the secret that gateways show"
+            );
+        }
+        Ok(())
+    }
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    log::init(&settings.log)?;
+    settings.check()?;
+    let secret = files::read_secret(&settings.link.secret_file).context("link.secret_file")?;
+    let secret = SecretString::from(secret);
+    let life = Lifecycle::new();
+    let readiness = Readiness::of(&["iam"]);
+    serve_probes(settings.iam.admin_listen, readiness.clone(), &life).await?;
+    tollgate_iam::start(&settings.iam, secret, SystemClock::shared(), &life).await?;
+    readiness.set("iam", true);
+    let signal = wait_for_signal().await?;
+    tracing::info!(signal, "stopping");
+    readiness.set("iam", false);
+    if !life.stop(PATIENCE).await {
+        tracing::warn!("not everything ended in time");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve_probes(
+    address: SocketAddr,
+    readiness: Readiness,
+    life: &Lifecycle,
+) -> anyhow::Result<()> {
+    let listener = listen::bind(address, "iam.admin_listen").await?;
+    let stop = life.stop.clone().cancelled_owned();
+    let serving = axum::serve(listener, probes::router(readiness)).with_graceful_shutdown(stop);
+    life.tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the probes ended");
+        }
+    });
+    Ok(())
+}
+
+fn keygen() -> anyhow::Result<ExitCode> {
+    use std::io::Write;
+    let key = tollgate_iam::draw::api_key()?;
+    writeln!(std::io::stdout(), "{}", key.expose_secret())?;
+    Ok(ExitCode::SUCCESS)
+}

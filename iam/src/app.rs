@@ -194,7 +194,7 @@ fn assemble(
     Ok(Context {
         tokens: Tokens::new(seal, journal.id()),
         passwords: Passwords::new(settings.password)?,
-        throttle: Throttle::default(),
+        throttle: Throttle::new(Arc::clone(&clock)),
         started_ms: clock.now_ms(),
         state,
         journal,

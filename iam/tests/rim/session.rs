@@ -66,7 +66,7 @@ async fn guessing_is_slowed_down_for_known_and_unknown_accounts_alike() {
         }
         let refusal = iam.login(name, PASSWORD).await.unwrap_err();
         assert_eq!(refusal.kind, RefusalKind::TooManyRequests);
-        assert!(refusal.retry_after_ms.is_some_and(|ms| ms <= 1_000));
+        assert_eq!(refusal.retry_after_ms, Some(1_000));
     }
     assert_refused(
         iam.operate(Some(ann.actor()), change(PASSWORD, NEW_PASSWORD)).await,
@@ -74,6 +74,8 @@ async fn guessing_is_slowed_down_for_known_and_unknown_accounts_alike() {
         "too many requests",
     );
     assert!(iam.authenticate(&ann.key).await.is_ok(), "a key is never slowed down");
+    iam.clock.advance(Duration::from_secs(1));
+    assert!(iam.login("ann", PASSWORD).await.is_ok());
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use crate::config::{BootstrapMode, IamSettings, InvalidSettings};
 use crate::draw::DrawError;
 use crate::journal::embedded::{self, Embedded};
 use crate::journal::{Journal, JournalError, replay};
+use crate::last_used::LastUsed;
 use crate::operation::{Context, bootstrap};
 use crate::passwords::Passwords;
 use crate::refused::Refused;
@@ -191,7 +192,11 @@ fn assemble(
 ) -> Result<Context, StartError> {
     let Stored { journal, state, seal, signing_key } = stored;
     let writer = Writer::start(Arc::clone(&journal), state.clone(), seal.clone(), lifecycle);
+    let last_used = Arc::new(LastUsed::default());
+    let keep = Arc::clone(&last_used).keep(Arc::clone(&journal), lifecycle.stop.clone());
+    lifecycle.tasks.spawn(keep);
     Ok(Context {
+        last_used,
         tokens: Tokens::new(seal, journal.id()),
         passwords: Passwords::new(settings.password)?,
         throttle: Throttle::new(Arc::clone(&clock)),

@@ -11,6 +11,7 @@ pub mod operation;
 pub mod policy;
 pub mod commit;
 pub mod journal;
+pub mod last_used;
 pub mod tokens;
 pub mod passwords;
 pub mod throttle;

@@ -25,6 +25,7 @@ use tollgate_runtime::clock::SharedClock;
 use crate::commit::{Decided, Proposal, Settled, Writer};
 use crate::config::BootstrapMode;
 use crate::journal::Journal;
+use crate::last_used::LastUsed;
 use crate::passwords::Passwords;
 use crate::record::Outcome;
 use crate::refused::Refused;
@@ -47,6 +48,8 @@ pub struct Context {
     pub throttle: Throttle,
     /// Sessions.
     pub tokens: Tokens,
+    /// When keys were used.
+    pub last_used: Arc<LastUsed>,
     /// The time.
     pub clock: SharedClock,
     /// How the first admin comes to be.

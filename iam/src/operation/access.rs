@@ -20,7 +20,7 @@ pub fn authenticate(
     let view = context.state.view()?;
     let text = credential.expose_secret();
     if text.starts_with(key::PREFIX) {
-        authenticate_key(&view, text, now_ms)
+        authenticate_key(context, &view, text, now_ms)
     } else if text.bytes().filter(|byte| *byte == b'.').count() == 2 {
         authenticate_token(context, &view, text, now_ms)
     } else {
@@ -28,7 +28,12 @@ pub fn authenticate(
     }
 }
 
-fn authenticate_key(view: &View, text: &str, now_ms: u64) -> Result<Identity, Refused> {
+fn authenticate_key(
+    context: &Context,
+    view: &View,
+    text: &str,
+    now_ms: u64,
+) -> Result<Identity, Refused> {
     match key::shape(text) {
         Shape::Broken | Shape::NotAKey => {
             return Err(Refused::Unauthenticated("a key with a wrong checksum"));
@@ -44,6 +49,7 @@ fn authenticate_key(view: &View, text: &str, now_ms: u64) -> Result<Identity, Re
         auth_epoch: record.auth_epoch,
     };
     let user = check_entry(view, &actor, now_ms)?;
+    context.last_used.note(record.id, now_ms);
     Ok(Identity {
         actor,
         authz_epoch: user.authz_epoch,

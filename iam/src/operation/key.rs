@@ -76,7 +76,8 @@ pub(super) async fn list(
         keys.retain(|key| key.revoked_ms.is_none() && key.auth_epoch == owner.auth_epoch);
         keys
     };
-    let used = context.journal.last_used(keys.iter().map(|key| key.id).collect()).await?;
+    let ids = keys.iter().map(|key| key.id).collect();
+    let used = context.last_used.of(&*context.journal, ids).await?;
     let api_keys = keys.iter().zip(used).map(|(key, used)| record::key(key, used)).collect();
     Ok(Reply { api_keys, ..Reply::default() }.into())
 }

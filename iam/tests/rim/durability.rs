@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tollgate_runtime::clock::ManualClock;
@@ -20,6 +21,22 @@ async fn a_stop_and_a_start_change_nothing() {
     assert_eq!(after.mark, before);
     assert!(iam.authenticate(&jwt).await.is_ok());
     assert!(iam.login("ann", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_remembered() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let list = json!({"operation": "list-api-keys", "user_id": ann.id()});
+    let last_used = async |iam: &Iam| {
+        let reply = iam.operate(Some(admin.actor()), list.clone()).await.unwrap();
+        reply.api_keys[0].last_used.clone()
+    };
+    iam.clock.advance(Duration::from_mins(1));
+    assert!(iam.authenticate(&ann.key).await.is_ok());
+    assert_eq!(last_used(&iam).await, "2027-01-15T08:01:00+00:00");
+    let iam = Iam::on(iam.stop().await).await;
+    assert_eq!(last_used(&iam).await, "2027-01-15T08:01:00+00:00");
 }
 
 /// Whatever the disk has at a moment when an answer went out is all that a crash would leave.

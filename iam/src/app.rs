@@ -29,6 +29,9 @@ use crate::transport::http;
 /// The seal key's file in the data folder, unless a setting names another.
 const SEAL_KEY: &str = "seal.key";
 
+/// Shorter passwords are allowed and not recommended (NIST SP 800-63B-4).
+const RECOMMENDED_LENGTH: usize = 15;
+
 /// Why IAM did not start, in one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -63,7 +66,7 @@ pub enum StartError {
         source: SealError,
     },
     /// The journal cannot be used.
-    #[error("the journal in {folder} cannot be used: {source}")]
+    #[error("the journal in {folder} cannot be used: {}", with_causes(source))]
     Journal {
         /// Where.
         folder: String,
@@ -77,7 +80,8 @@ pub enum StartError {
     NoToken,
     /// The operator's token is too easily guessed.
     #[error(
-        "iam.bootstrap_token_file: the token must begin with tg_ and have at least 32 characters"
+        "iam.bootstrap_token_file: the token must begin with tg_, have at least 32 printable \
+         characters without blanks, and not be a mistyped API key (tollgate-iam keygen makes one)"
     )]
     WeakToken,
     /// No service secret.
@@ -87,8 +91,14 @@ pub enum StartError {
     #[error(transparent)]
     Draw(#[from] DrawError),
     /// The first admin was not made.
-    #[error("the first admin could not be made: {0}")]
+    #[error("the first admin could not be made: {}", with_causes(.0))]
     Seed(Refused),
+}
+
+/// An error with its causes, in one sentence.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// IAM, at work. It stops when its [`Lifecycle`] does.
@@ -119,6 +129,10 @@ pub async fn start(
     let consent = ("iam.allow_plaintext", settings.allow_plaintext);
     listen::check_plaintext(settings.listen, "iam.listen", consent)?;
     let listener = listen::bind(settings.listen, "iam.listen").await?;
+    if settings.password.min_length < RECOMMENDED_LENGTH {
+        let min_length = settings.password.min_length;
+        tracing::warn!(min_length, "iam.password.min_length is below {RECOMMENDED_LENGTH}");
+    }
     let address = listener.local_addr().map_err(|source| ListenError::Failed {
         address: settings.listen,
         setting: "iam.listen",

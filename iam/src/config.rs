@@ -36,7 +36,7 @@ pub struct IamSettings {
     pub seal_key_file: Option<PathBuf>,
     /// Passwords.
     pub password: PasswordSettings,
-    /// Where audit lines go; none: nowhere.
+    /// Where audit lines go; none: nowhere. Not offered yet.
     #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
     pub audit_file: Option<PathBuf>,
     /// Whether `listen` may be an address that others reach, without TLS.
@@ -96,6 +96,9 @@ pub enum InvalidSettings {
     /// Too short or too long.
     #[error("iam.password.min_length must be from 8 to 1024, not {0}")]
     MinLength(usize),
+    /// Nothing writes them yet; silence would look like a trail.
+    #[error("iam.audit_file is not offered yet; leave it empty")]
+    NoAudit,
     /// Not built in.
     #[error("iam.journal = \"cql\" is not built into this program")]
     NoCql,
@@ -121,6 +124,9 @@ impl IamSettings {
         }
         if !(8..=1_024).contains(&self.password.min_length) {
             return Err(InvalidSettings::MinLength(self.password.min_length));
+        }
+        if self.audit_file.is_some() {
+            return Err(InvalidSettings::NoAudit);
         }
         match self.journal {
             JournalKind::Embedded => Ok(mode),
@@ -183,6 +189,7 @@ mod tests {
             &[("iam.bootstrap_token_file", "x")],
             "iam.bootstrap_token_file has no meaning with iam.bootstrap_mode = \"bootstrap\"",
         );
+        check(&[("iam.audit_file", "x")], "iam.audit_file is not offered yet; leave it empty");
         check(&[("iam.journal", "cql")], "iam.journal = \"cql\" is not built into this program");
     }
 }

@@ -6,7 +6,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use tollgate_proto::iam::Client;
 use tollgate_proto::ids::{GrantId, KeyId, OperationId, UserId, WorkspaceId};
-use tollgate_proto::key;
+use tollgate_proto::key::{self, Shape};
 
 use super::{Answered, Context, Request, answer, propose};
 use crate::commit::Decided;
@@ -80,9 +80,13 @@ pub async fn seed(context: &Context, token: &SecretString) -> Result<(), Refused
     propose(context, &request, "seed", move |state| first.decide(state)).await.map(drop)
 }
 
-/// Whether a token is good enough to be somebody's key.
+/// Whether a token is good enough to be somebody's key, and can be shown as one.
 pub fn is_strong_token(token: &str) -> bool {
-    token.len() >= MIN_TOKEN && token.starts_with(key::PREFIX)
+    let usable = match key::shape(token) {
+        Shape::Current | Shape::Legacy | Shape::Other => true,
+        Shape::Broken | Shape::NotAKey => false,
+    };
+    usable && token.len() >= MIN_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether the operator's token still opens anything: it should not, for long.

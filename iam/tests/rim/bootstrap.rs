@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::json;
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::Decision;
@@ -90,6 +92,24 @@ async fn an_operators_token_seeds_an_admin_at_the_first_start_only() {
 }
 
 #[tokio::test]
+async fn an_operators_signing_key_signs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signing.key");
+    write_new_secret(&path, &"07".repeat(32)).unwrap();
+    let file = path.display().to_string();
+    let settings = settings(folder.path(), &[("iam.signing_key_file", &file)]);
+    let (clock, life) = (ManualClock::at_ms(NOW_MS), Lifecycle::new());
+    let running = start_with(&settings, &clock, &life).await.unwrap();
+    let iam = Iam { address: running.address, clock, life, folder: Arc::new(folder) };
+    let keys = "GET /.well-known/jwks.json HTTP/1.1\r\nHost: iam\r\n\r\n";
+    assert_eq!(iam.http(keys).await.1, r#"{"keys":[]}"#, "reading makes no key");
+    iam.operate(None, bootstrap()).await.unwrap();
+    let public = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
+    let x = BASE64.encode(public.as_bytes());
+    assert!(iam.http(keys).await.1.contains(&format!("\"x\":\"{x}\"")));
+}
+
+#[tokio::test]
 async fn a_start_that_cannot_be_says_why_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let weak = folder.path().join("weak");
@@ -106,9 +126,18 @@ async fn a_start_that_cannot_be_says_why_in_one_sentence() {
     let token = ("iam.bootstrap_mode", "token");
     check(&[token], "iam.bootstrap_token_file must be set").await;
     check(&[token, ("iam.bootstrap_token_file", &weak)], "must begin with tg_").await;
+    let mistyped = folder.path().join("mistyped");
+    write_new_secret(&mistyped, "tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT3").unwrap();
+    let mistyped = mistyped.display().to_string();
+    check(&[token, ("iam.bootstrap_token_file", &mistyped)], "not be a mistyped API key").await;
     check(&[token, ("iam.bootstrap_token_file", "/nowhere")], "/nowhere: No such file").await;
     check(&[("iam.data_dir", &blocked)], "iam.data_dir: ").await;
     check(&[("iam.seal_key_file", &weak)], "a seal key is 64 hexadecimal digits").await;
+    std::fs::create_dir(folder.path().join("garbled")).unwrap();
+    std::fs::write(folder.path().join("garbled/iam.redb"), "not a database".repeat(999)).unwrap();
+    write_new_secret(&folder.path().join("garbled/seal.key"), &"a".repeat(64)).unwrap();
+    let garbled = folder.path().join("garbled").display().to_string();
+    check(&[("iam.data_dir", &garbled)], "cannot be used: the journal's store failed: ").await;
     check(&[("iam.listen", "0.0.0.0:0"), ("iam.bootstrap_allow_remote", "true")], "has no TLS")
         .await;
 }

@@ -32,8 +32,7 @@ use crate::tokens;
 const MAX_BODY: usize = 1 << 20;
 /// Connections that have not shown the secret; beyond that, new ones are closed.
 const STRANGERS: usize = 64;
-/// How long a head may take, and how long a connection may stay idle without having shown the
-/// secret.
+/// How long a connection may be open without having shown the secret, whatever it does.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a body may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
@@ -130,13 +129,13 @@ async fn connection(
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        // It would end the idle connections of gateways too: strangers have a limit of their own.
+        .header_read_timeout(None)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
-    let mut stopping = false;
     let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
-    let mut judged = false;
+    let (mut stopping, mut judged) = (false, false);
     loop {
         // The connection keeps its own state; the other arms only wait.
         tokio::select! {
@@ -154,7 +153,7 @@ async fn connection(
             () = &mut patience, if !judged => {
                 judged = true;
                 if known.is_stranger() {
-                    serving.as_mut().graceful_shutdown();
+                    return;
                 }
             }
         }
@@ -242,4 +241,54 @@ fn harden(headers: &mut HeaderMap) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: iam\r\n\r\n";
+
+    /// A connection to a router whose only answer is that the secret was shown.
+    async fn connect() -> (TcpStream, Lifecycle) {
+        let router = Router::new().route(
+            "/",
+            get(|request: Request| async move {
+                request.extensions().get::<Stranger>().unwrap().is_known();
+                "known"
+            }),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let stranger = Stranger(Arc::new(Mutex::new(Some(place))));
+        let life = Lifecycle::new();
+        life.tasks.spawn(connection(stream, peer, router, stranger, life.clone()));
+        (client, life)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_who_dawdles_is_cut_off() {
+        for begun in [&b""[..], b"POST /v1/call HTTP/1.1\r\nHost:"] {
+            let (mut client, _life) = connect().await;
+            client.write_all(begun).await.unwrap();
+            assert_eq!(client.read(&mut [0; 64]).await.unwrap_or(0), 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_may_be_idle_for_long() {
+        let (mut client, life) = connect().await;
+        for _ in 0..2 {
+            client.write_all(REQUEST).await.unwrap();
+            let mut answer = [0; 1_024];
+            let read = client.read(&mut answer).await.unwrap();
+            assert!(answer[..read].ends_with(b"known"));
+            tokio::time::sleep(Duration::from_hours(1)).await;
+        }
+        assert!(life.stop(Duration::from_secs(5)).await);
+    }
 }

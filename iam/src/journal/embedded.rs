@@ -108,7 +108,8 @@ fn builder() -> Builder {
 
 /// Reads which journal this is; a new file becomes a new journal.
 fn identity(database: &Database) -> Result<JournalId, JournalError> {
-    let transaction = database.begin_write().map_err(failed)?;
+    let mut transaction = database.begin_write().map_err(failed)?;
+    transaction.set_two_phase_commit(true);
     let id = {
         let mut table = transaction.open_table(IDENTITY).map_err(failed)?;
         let known = table.get(ID).map_err(failed)?.map(|id| id.value().to_vec());

@@ -48,3 +48,114 @@ pub enum Change {
     /// A signing key was made.
     AddSigningKey(SigningKey),
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use tollgate_proto::capability::Capability;
+    use tollgate_proto::ids::{GrantId, WorkspaceId};
+    use tollgate_proto::jwt::KeyName;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::hash::Hash;
+    use crate::record::{PasswordHash, Role, Scope, Sealed, SigningState, Subject, What};
+
+    fn user() -> User {
+        User {
+            id: UserId(Uuid::from_u128(1)),
+            username: "Ann".to_owned(),
+            name: "Ann O'Neil".to_owned(),
+            email: "ann@example.com".to_owned(),
+            home: WorkspaceId::default_workspace(),
+            enabled: true,
+            password: Some(password()),
+            must_change_password: false,
+            auth_epoch: 1,
+            authz_epoch: 2,
+            created_ms: 3,
+        }
+    }
+
+    fn password() -> Password {
+        Password { hash: PasswordHash("h".to_owned()), own: true, until_ms: Some(4) }
+    }
+
+    fn grant(what: What, scope: Scope) -> Grant {
+        Grant {
+            id: GrantId(Uuid::from_u128(5)),
+            subject: Subject::User(UserId(Uuid::from_u128(1))),
+            what,
+            scope,
+            expires_ms: None,
+            granted_by: None,
+            created_ms: 6,
+        }
+    }
+
+    fn key() -> ApiKey {
+        ApiKey {
+            id: KeyId(Uuid::from_u128(7)),
+            user: UserId(Uuid::from_u128(1)),
+            auth_epoch: 1,
+            name: "ci".to_owned(),
+            prefix: "tg_abcd".to_owned(),
+            hash: Hash::default(),
+            expires_ms: None,
+            revoked_ms: None,
+            created_ms: 8,
+            created_by: None,
+            bootstrap: false,
+        }
+    }
+
+    fn all() -> Vec<Change> {
+        let home = WorkspaceId::default_workspace();
+        let workspace =
+            Workspace { id: home.clone(), name: "D".to_owned(), enabled: true, created_ms: 9 };
+        let signing_key = SigningKey {
+            name: KeyName::from_number(10),
+            state: SigningState::Active,
+            public: Hash::default(),
+            sealed: Sealed("s".to_owned()),
+            created_ms: 11,
+        };
+        vec![
+            Change::Claim { at_ms: 12 },
+            Change::AddWorkspace(workspace),
+            Change::AddUser(user()),
+            Change::AddGrant(grant(What::Role(Role::Admin), Scope::Deployment)),
+            Change::AddGrant(grant(What::Capability(Capability::Llm), Scope::Workspace(home))),
+            Change::SetPassword {
+                user: UserId(Uuid::from_u128(1)),
+                password: password(),
+                must_change: true,
+                revoke_keys: true,
+                at_ms: 13,
+            },
+            Change::AddKey(key()),
+            Change::RevokeKey { key: KeyId(Uuid::from_u128(7)), at_ms: 14 },
+            Change::AddSigningKey(signing_key),
+        ]
+    }
+
+    /// Journals that exist are read for ever: what stands here may grow and never change.
+    #[test]
+    fn the_text_of_every_change_stays_as_it_is() {
+        let lines: Vec<_> = all().iter().map(|c| serde_json::to_string(c).unwrap()).collect();
+        let expect = expect![[r#"
+            {"claim":{"at_ms":12}}
+            {"add-workspace":{"id":"default","name":"D","enabled":true,"created_ms":9}}
+            {"add-user":{"id":"00000000-0000-0000-0000-000000000001","username":"Ann","name":"Ann O'Neil","email":"ann@example.com","home":"default","enabled":true,"password":{"hash":"h","own":true,"until_ms":4},"must_change_password":false,"auth_epoch":1,"authz_epoch":2,"created_ms":3}}
+            {"add-grant":{"id":"00000000-0000-0000-0000-000000000005","subject":{"user":"00000000-0000-0000-0000-000000000001"},"what":{"role":"admin"},"scope":"deployment","expires_ms":null,"granted_by":null,"created_ms":6}}
+            {"add-grant":{"id":"00000000-0000-0000-0000-000000000005","subject":{"user":"00000000-0000-0000-0000-000000000001"},"what":{"capability":"llm"},"scope":{"workspace":"default"},"expires_ms":null,"granted_by":null,"created_ms":6}}
+            {"set-password":{"user":"00000000-0000-0000-0000-000000000001","password":{"hash":"h","own":true,"until_ms":4},"must_change":true,"revoke_keys":true,"at_ms":13}}
+            {"add-key":{"id":"00000000-0000-0000-0000-000000000007","user":"00000000-0000-0000-0000-000000000001","auth_epoch":1,"name":"ci","prefix":"tg_abcd","hash":"0000000000000000000000000000000000000000000000000000000000000000","expires_ms":null,"revoked_ms":null,"created_ms":8,"created_by":null,"bootstrap":false}}
+            {"revoke-key":{"key":"00000000-0000-0000-0000-000000000007","at_ms":14}}
+            {"add-signing-key":{"name":"000000000000000a","state":"active","public":"0000000000000000000000000000000000000000000000000000000000000000","sealed":"s","created_ms":11}}"#]];
+        expect.assert_eq(&lines.join("\n"));
+        for (change, line) in all().iter().zip(&lines) {
+            assert_eq!(&serde_json::from_str::<Change>(line).unwrap(), change);
+        }
+    }
+}

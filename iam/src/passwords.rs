@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use pbkdf2::pbkdf2_hmac;
+use pbkdf2::{Algorithm, Params, pbkdf2_hmac_with_params};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -31,7 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest password that is hashed.
 pub const MAX_LENGTH: usize = 1_024;
 
-const ALGORITHM: &str = "pbkdf2-sha256";
+const ALGORITHM: &str = Algorithm::PBKDF2_SHA256_ID;
 const SALT: usize = 16;
 /// What stored parameters may be, wherever they come from.
 const ROUNDS: std::ops::RangeInclusive<u32> = 100_000..=5_000_000;
@@ -39,7 +38,8 @@ const ROUNDS: std::ops::RangeInclusive<u32> = 100_000..=5_000_000;
 /// The pool and the policy.
 #[derive(Debug, Clone)]
 pub struct Passwords {
-    settings: PasswordSettings,
+    min_length: usize,
+    params: Params,
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
     /// What the password of somebody who is not there is compared with.
@@ -58,18 +58,21 @@ impl Passwords {
     pub fn new(settings: PasswordSettings) -> Result<Self, DrawError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = (cores / 2).max(1);
+        // Settings are checked to be far above the least that this takes.
+        let params = Params::new(settings.rounds).unwrap_or(Params::RECOMMENDED);
+        let dummy = Stored { params, salt: draw::bytes()?, hash: draw::bytes()? };
         Ok(Self {
-            settings,
+            min_length: settings.min_length,
+            params,
             running: Arc::new(Semaphore::new(threads)),
             places: Arc::new(Semaphore::new(threads + QUEUE)),
-            dummy: Stored { rounds: settings.rounds, salt: draw::bytes()?, hash: draw::bytes()? }
-                .write(),
+            dummy: dummy.write(),
         })
     }
 
     /// Refuses a new password that breaks the policy. `names` are the account's own.
     pub fn check_new(&self, password: &SecretString, names: &[&str]) -> Result<(), Refused> {
-        rules::check(password.expose_secret(), self.settings.min_length, names)
+        rules::check(password.expose_secret(), self.min_length, names)
             .map_err(|weakness| Refused::WeakPassword(weakness.to_string()))
     }
 
@@ -99,7 +102,7 @@ impl Passwords {
         let real = known.is_some() && usable;
         let stored = known.unwrap_or(dummy);
         let same = blocking(permit, move || {
-            let hash = derive(&password, &stored.salt, stored.rounds);
+            let hash = derive(&password, &stored.salt, stored.params);
             bool::from(hash.ct_eq(&stored.hash))
         })
         .await?;
@@ -112,10 +115,10 @@ impl Passwords {
         permit: Permit,
         password: SecretString,
     ) -> Result<PasswordHash, Refused> {
-        let (salt, rounds) = (draw::bytes::<SALT>()?, self.settings.rounds);
+        let (salt, params) = (draw::bytes::<SALT>()?, self.params);
         blocking(permit, move || {
-            let hash = derive(&password, &salt, rounds);
-            Stored { rounds, salt, hash }.write()
+            let hash = derive(&password, &salt, params);
+            Stored { params, salt, hash }.write()
         })
         .await
     }
@@ -135,15 +138,17 @@ async fn blocking<T: Send + 'static>(
     task.await.map_err(Refused::internal)
 }
 
-fn derive(password: &SecretString, salt: &[u8], rounds: u32) -> [u8; 32] {
-    let mut hash = [0; 32];
-    pbkdf2_hmac::<Sha256>(password.expose_secret().as_bytes(), salt, rounds, &mut hash);
+/// Through the function that is not generic: that one is compiled with the crate's own
+/// optimisation, in tests too.
+fn derive(password: &SecretString, salt: &[u8], params: Params) -> [u8; 32] {
+    let (password, mut hash) = (password.expose_secret().as_bytes(), [0; 32]);
+    pbkdf2_hmac_with_params(password, salt, Algorithm::Pbkdf2Sha256, params, &mut hash);
     hash
 }
 
 /// What is kept of a password, taken apart.
 struct Stored {
-    rounds: u32,
+    params: Params,
     salt: [u8; SALT],
     hash: [u8; 32],
 }
@@ -151,7 +156,7 @@ struct Stored {
 impl Stored {
     fn write(&self) -> PasswordHash {
         let (salt, hash) = (BASE64.encode(self.salt), BASE64.encode(self.hash));
-        PasswordHash(format!("{ALGORITHM}${}${salt}${hash}", self.rounds))
+        PasswordHash(format!("{ALGORITHM}${}${salt}${hash}", self.params.rounds()))
     }
 
     fn read(kept: &PasswordHash) -> Option<Self> {
@@ -161,7 +166,8 @@ impl Stored {
         let salt = BASE64.decode(parts.next()?).ok()?.try_into().ok()?;
         let hash = BASE64.decode(parts.next()?).ok()?.try_into().ok()?;
         let whole = algorithm == ALGORITHM && ROUNDS.contains(&rounds) && parts.next().is_none();
-        whole.then_some(Self { rounds, salt, hash })
+        let params = Params::new(rounds).ok()?;
+        whole.then_some(Self { params, salt, hash })
     }
 }
 

@@ -79,6 +79,27 @@ async fn guessing_is_slowed_down_for_known_and_unknown_accounts_alike() {
 }
 
 #[tokio::test]
+async fn a_storm_of_logins_holds_nobody_else_up() {
+    let (iam, admin) = Iam::claimed().await;
+    let iam = std::sync::Arc::new(iam);
+    let mut logins = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let iam = std::sync::Arc::clone(&iam);
+        logins.spawn(async move { iam.login(&format!("user{n}"), PASSWORD).await });
+    }
+    // The pool is full as soon as one is turned away; what needs no hash goes on.
+    loop {
+        let kind = logins.join_next().await.unwrap().unwrap().unwrap_err().kind;
+        match kind {
+            RefusalKind::TooManyRequests => break,
+            kind => assert_eq!(kind, RefusalKind::AuthFailed),
+        }
+    }
+    assert!(iam.authenticate(&admin.key).await.is_ok());
+    assert!(!logins.is_empty(), "the storm is still on");
+}
+
+#[tokio::test]
 async fn whoami_tells_the_live_and_nobody_else() {
     let (iam, admin) = Iam::claimed().await;
     let ann = iam.member(&admin, "acme", "Ann", "writer").await;

@@ -98,7 +98,7 @@ async fn only_admins_make_users_and_nobody_else_is_told_anything() {
 #[tokio::test]
 async fn a_username_that_many_claim_at_once_has_one_owner() {
     let (iam, admin) = Iam::claimed().await;
-    let claims = (0..4).map(|n| {
+    let claims = (0..12).map(|n| {
         let mut user = ann();
         user["username"] = json!(if n % 2 == 0 { "ann" } else { "Ann" });
         iam.operate(Some(admin.actor()), create("default", user))

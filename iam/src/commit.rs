@@ -104,9 +104,9 @@ impl Writer {
     /// Proposes an operation and waits until it is durable or refused.
     pub async fn commit(&self, proposal: Proposal) -> Result<Settled, Refused> {
         let (answer, settled) = oneshot::channel();
-        let gone = |()| Refused::Unavailable("the writer has stopped");
-        self.queue.send(Waiting { proposal, answer }).await.map_err(|_| gone(()))?;
-        settled.await.map_err(|_| gone(()))?
+        let no_answer = || Refused::Unavailable("the writer gave no answer");
+        self.queue.send(Waiting { proposal, answer }).await.map_err(|_| no_answer())?;
+        settled.await.map_err(|_| no_answer())?
     }
 }
 

@@ -25,7 +25,7 @@ pub enum ConnectError {
     #[error("tls is not supported yet: use an http:// or ws:// url, or a proxy that adds tls")]
     Tls,
     /// Nobody answers there.
-    #[error("cannot connect to {address}: {source}")]
+    #[error("cannot connect to {address}")]
     Io {
         /// Where.
         address: String,
@@ -34,7 +34,7 @@ pub enum ConnectError {
         source: std::io::Error,
     },
     /// Something answers there, and it opened no socket.
-    #[error("{address} opened no socket: {source}")]
+    #[error("{address} opened no socket")]
     Handshake {
         /// Where.
         address: String,

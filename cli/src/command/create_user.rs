@@ -1,0 +1,70 @@
+//! `tg create-user`: a user with a first password.
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+use tollgate_proto::iam::{Operation, UserInput};
+
+use crate::access::{self, AccessArgs};
+use crate::api::Api;
+use crate::command::Context;
+use crate::prompt;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    access: AccessArgs,
+    /// The name to log in with
+    #[arg(long, value_name = "NAME")]
+    username: String,
+    /// Better not: asked for, or the first line of standard input
+    #[arg(long, value_parser = access::password)]
+    password: Option<SecretString>,
+    /// The name to show
+    #[arg(long)]
+    name: Option<String>,
+    /// The mail address
+    #[arg(long)]
+    email: Option<String>,
+    /// What the user may do: reader, writer, admin
+    #[arg(long, value_name = "ROLE", num_args = 1.., default_value = "reader")]
+    roles: Vec<String>,
+    /// Make the user choose another password at the first login
+    #[arg(long)]
+    must_change_password: bool,
+    /// The user's home workspace
+    #[arg(short, long, value_name = "ID")]
+    workspace: Option<String>,
+    /// Print the reply as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
+    let api = Api::new(args.access.resolve(context)?)?;
+    let password = match args.password {
+        Some(password) => {
+            access::warn_of_argv(context, "password", "the prompt or standard input");
+            password
+        }
+        None => prompt::new_password("Password of the new user")?,
+    };
+    let user = UserInput {
+        username: Some(args.username),
+        password: Some(password),
+        name: args.name,
+        email: args.email,
+        roles: Some(args.roles),
+        enabled: Some(true),
+        must_change_password: Some(args.must_change_password),
+    };
+    let operation = Operation::CreateUser { workspace: args.workspace, user: Some(user) };
+    let answer = api.operate(&operation).await?;
+    let user = answer.reply.user.as_ref().context("the reply holds no user")?;
+    if args.json {
+        return context.output.line(answer.text.trim());
+    }
+    context.output.note(&format!("User id: {}", user.id));
+    context.output.note(&format!("Username: {}", user.username));
+    context.output.note(&format!("Roles: {}", user.roles.join(", ")));
+    context.output.line(&user.id)
+}

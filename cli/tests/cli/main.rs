@@ -1,0 +1,7 @@
+//! `tg` as people run it: its arguments, its output, its exit code, and what it asks a server.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which the lint does not recognise")]
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
+mod harness;
+mod commands;
+mod call;

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 
 use secrecy::SecretString;
 
-use crate::command::Context;
+use crate::context::Context;
 use crate::credentials::Credentials;
 use crate::environment::Environment;
 
@@ -57,7 +57,7 @@ impl AccessArgs {
     /// The gateway and the credential for it.
     pub(crate) fn resolve(self, context: &Context<'_>) -> anyhow::Result<Access> {
         if self.token.is_some() {
-            warn_of_argv(context, "token", "TOLLGATE_TOKEN or tg login --save");
+            context.warn_of_argv("token", "TOLLGATE_TOKEN or tg login --save");
         }
         let Access { url, .. } = self.address.resolve(context);
         let token = token(self.token, &context.environment, || {
@@ -65,19 +65,6 @@ impl AccessArgs {
         })?;
         Ok(Access { url, token })
     }
-}
-
-/// Reads a password from an argument, blanks and all.
-#[expect(clippy::unnecessary_wraps, reason = "clap wants a result of its parsers")]
-pub(crate) fn password(text: &str) -> Result<SecretString, Infallible> {
-    Ok(text.into())
-}
-
-/// Says that a secret was put where others can read it.
-pub(crate) fn warn_of_argv(context: &Context<'_>, what: &str, instead: &str) {
-    context.output.note(&format!(
-        "warning: a {what} on the command line is visible to other users; use {instead}"
-    ));
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a result of its parsers")]

@@ -19,8 +19,7 @@ use std::path::Path;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::environment::Environment;
-use crate::output::Output;
+use crate::context::Context;
 
 /// The command line of Tollgate.
 #[derive(Parser)]
@@ -37,7 +36,7 @@ pub(crate) struct Cli {
 }
 
 const ENVIRONMENT_HELP: &str = "\
-Every command also runs as tg-<command>, through links that `tg install-links DIR` makes.
+Every command also runs as tg-COMMAND, through links that `tg install-links DIR` makes.
 
 Environment:
   TOLLGATE_URL        The gateway, unless -u says it [else: TRUSTGRAPH_URL]
@@ -64,14 +63,8 @@ enum Command {
     CreateWorkspace(create_workspace::Args),
     /// Call a service and print its answer
     Call(call::Args),
-    /// Make a link tg-<command> for every command
+    /// Make a link tg-COMMAND for every command
     InstallLinks(install_links::Args),
-}
-
-/// What every command gets besides its arguments.
-pub(crate) struct Context<'a> {
-    pub environment: Environment,
-    pub output: &'a Output,
 }
 
 /// Arguments that do not go together; ends with the exit code of every misuse.

@@ -7,16 +7,18 @@
 mod command;
 mod access;
 mod credentials;
-mod environment;
 mod api;
 mod prompt;
+mod context;
+mod environment;
 mod output;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use command::Cli;
+use command::{Cli, Misuse};
+use context::Context;
 use environment::Environment;
 use output::{Output, PipeClosed};
 
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
         // Whoever reads has enough: `tg … | head` is no failure.
         return ExitCode::SUCCESS;
     }
-    if let Some(misuse) = error.downcast_ref::<command::Misuse>() {
+    if let Some(misuse) = error.downcast_ref::<Misuse>() {
         output.note(&format!("error: {misuse}"));
         return ExitCode::from(MISUSED);
     }
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, output: &Output) -> anyhow::Result<()> {
-    let context = command::Context { environment: Environment::read(), output };
+    let context = Context { environment: Environment::read(), output };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(cli.run(&context))
 }

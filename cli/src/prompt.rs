@@ -3,10 +3,34 @@
 //! In: what to ask for. Out: the secret, never echoed. Where standard input is no terminal, one
 //! line of it is the answer, so that scripts need no terminal either.
 
+use std::convert::Infallible;
 use std::io::{self, IsTerminal};
 
 use anyhow::{Context as _, bail};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::context::Context;
+
+/// A password on the command line, for scripts that know no other way.
+#[derive(clap::Args)]
+pub(crate) struct PasswordArgs {
+    /// Better not: asked for, or the first line of standard input
+    #[arg(long, value_parser = as_it_is)]
+    password: Option<SecretString>,
+}
+
+impl PasswordArgs {
+    /// The password, or else what `ask` is told.
+    pub(crate) fn or_ask(
+        self,
+        context: &Context<'_>,
+        ask: impl FnOnce() -> anyhow::Result<SecretString>,
+    ) -> anyhow::Result<SecretString> {
+        let Some(password) = self.password else { return ask() };
+        context.warn_of_argv("password", "the prompt or standard input");
+        Ok(password)
+    }
+}
 
 /// A password that exists.
 pub(crate) fn password(what: &str) -> anyhow::Result<SecretString> {
@@ -23,7 +47,6 @@ pub(crate) fn password(what: &str) -> anyhow::Result<SecretString> {
 
 /// A password that is about to exist: a person types it twice.
 pub(crate) fn new_password(what: &str) -> anyhow::Result<SecretString> {
-    use secrecy::ExposeSecret;
     let first = password(what)?;
     if io::stdin().is_terminal() {
         let second = password(&format!("{what} (again)"))?;
@@ -34,10 +57,16 @@ pub(crate) fn new_password(what: &str) -> anyhow::Result<SecretString> {
     Ok(first)
 }
 
+/// Blanks may be part of a password.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a result of its parsers")]
+fn as_it_is(text: &str) -> Result<SecretString, Infallible> {
+    Ok(text.into())
+}
+
 fn line_of_stdin() -> anyhow::Result<String> {
     let mut line = String::new();
     io::stdin().read_line(&mut line).context("cannot read the password from standard input")?;
-    // Only the end of the line: blanks may be part of a password.
+    // No more than the end of the line is taken away.
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }

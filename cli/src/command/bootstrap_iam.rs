@@ -7,7 +7,7 @@ use tollgate_proto::iam::Reply;
 
 use crate::access::AddressArgs;
 use crate::api::{Api, Raw};
-use crate::command::Context;
+use crate::context::Context;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

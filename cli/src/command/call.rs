@@ -10,7 +10,7 @@ use tollgate_client::{CallError, Client, Config, Request};
 
 use crate::access::{Access, AccessArgs};
 use crate::api::NO_TOKEN;
-use crate::command::Context;
+use crate::context::Context;
 use show::Show;
 
 const EXAMPLES: &str = "\

@@ -5,7 +5,7 @@ use tollgate_proto::iam::{KeyInput, Operation};
 
 use crate::access::AccessArgs;
 use crate::api::Api;
-use crate::command::Context;
+use crate::context::Context;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

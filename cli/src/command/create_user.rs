@@ -1,13 +1,12 @@
 //! `tg create-user`: a user with a first password.
 
 use anyhow::Context as _;
-use secrecy::SecretString;
 use tollgate_proto::iam::{Operation, UserInput};
 
-use crate::access::{self, AccessArgs};
+use crate::access::AccessArgs;
 use crate::api::Api;
-use crate::command::Context;
-use crate::prompt;
+use crate::context::Context;
+use crate::prompt::{self, PasswordArgs};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -16,9 +15,8 @@ pub(crate) struct Args {
     /// The name to log in with
     #[arg(long, value_name = "NAME")]
     username: String,
-    /// Better not: asked for, or the first line of standard input
-    #[arg(long, value_parser = access::password)]
-    password: Option<SecretString>,
+    #[command(flatten)]
+    password: PasswordArgs,
     /// The name to show
     #[arg(long)]
     name: Option<String>,
@@ -41,13 +39,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
     let api = Api::new(args.access.resolve(context)?)?;
-    let password = match args.password {
-        Some(password) => {
-            access::warn_of_argv(context, "password", "the prompt or standard input");
-            password
-        }
-        None => prompt::new_password("Password of the new user")?,
-    };
+    let password =
+        args.password.or_ask(context, || prompt::new_password("Password of the new user"))?;
     let user = UserInput {
         username: Some(args.username),
         password: Some(password),

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::command::{Context, linkable};
+use crate::command::linkable;
+use crate::context::Context;
 
 /// This command's own name.
 pub(super) const NAME: &str = "install-links";

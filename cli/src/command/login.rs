@@ -5,11 +5,11 @@ use secrecy::SecretString;
 use serde::Serialize;
 use tollgate_proto::secret;
 
-use crate::access::{self, AddressArgs};
+use crate::access::AddressArgs;
 use crate::api::Api;
-use crate::command::Context;
+use crate::context::Context;
 use crate::credentials::Credentials;
-use crate::prompt;
+use crate::prompt::{self, PasswordArgs};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -22,9 +22,8 @@ pub(crate) struct Args {
     /// Who logs in
     #[arg(long, value_name = "NAME")]
     username: String,
-    /// Better not: asked for, or the first line of standard input
-    #[arg(long, value_parser = access::password)]
-    password: Option<SecretString>,
+    #[command(flatten)]
+    password: PasswordArgs,
     /// The token's default workspace, instead of the user's own
     #[arg(short, long, value_name = "ID")]
     workspace: Option<String>,
@@ -50,13 +49,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()>
     let access = args.address.resolve(context);
     let url = access.url.clone();
     let api = Api::new(access)?;
-    let password = match args.password {
-        Some(password) => {
-            access::warn_of_argv(context, "password", "the prompt or standard input");
-            password
-        }
-        None => prompt::password("Password")?,
-    };
+    let password = args.password.or_ask(context, || prompt::password("Password"))?;
     let body = Body { username: &args.username, password, workspace: args.workspace.as_deref() };
     let answer = api.call("/api/v1/auth/login", &body).await?;
     let token = answer.reply.jwt.as_ref().context("the reply holds no token")?;

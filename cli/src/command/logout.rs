@@ -2,7 +2,7 @@
 //! expires.
 
 use crate::access::AddressArgs;
-use crate::command::Context;
+use crate::context::Context;
 use crate::credentials::Credentials;
 
 #[derive(clap::Args)]

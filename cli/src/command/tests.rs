@@ -59,14 +59,14 @@ fn help_of_tg() {
           create-api-key    Create an API key for a user and print the key
           create-workspace  Create a workspace
           call              Call a service and print its answer
-          install-links     Make a link tg-<command> for every command
+          install-links     Make a link tg-COMMAND for every command
           help              Print this message or the help of the given subcommand(s)
 
         Options:
           -h, --help     Print help
           -V, --version  Print version
 
-        Every command also runs as tg-<command>, through links that `tg install-links DIR` makes.
+        Every command also runs as tg-COMMAND, through links that `tg install-links DIR` makes.
 
         Environment:
           TOLLGATE_URL        The gateway, unless -u says it [else: TRUSTGRAPH_URL]

@@ -127,8 +127,8 @@ impl<'a> Object<'a> {
         self.get(key).and_then(text_of).filter(|text| !text.is_empty())
     }
 
-    /// The object again, with the members of `set` in front in place of any of the same key, and
-    /// without the keys in `strip`. All other bytes are those that came.
+    /// The object again, with the members of `set` (key and JSON text) in front in place of any of
+    /// the same key, and without the keys in `strip`. All other bytes are those that came.
     pub fn rewrite(&self, set: &[(&str, &str)], strip: &[&str]) -> String {
         let added: usize = set.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
         let mut out = String::with_capacity(self.text.len() + added + 2);
@@ -137,7 +137,7 @@ impl<'a> Object<'a> {
             push_separator(&mut out);
             push_string(&mut out, key);
             out.push(':');
-            push_string(&mut out, value);
+            out.push_str(value);
         }
         let mut from = self.text.find('{').map_or(0, |at| at + 1);
         for member in &self.members {
@@ -247,7 +247,7 @@ mod tests {
     #[track_caller]
     fn check_rewrite(input: &str, expect: &str) {
         let object = Object::parse(input).unwrap();
-        assert_eq!(object.rewrite(&[("workspace", "w")], &["user-context"]), expect);
+        assert_eq!(object.rewrite(&[("workspace", "\"w\"")], &["user-context"]), expect);
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
             members in proptest::collection::btree_map("[a-z\"\\\\é]{1,6}", any::<i32>(), 0..24),
         ) {
             let text = serde_json::to_string(&members).unwrap();
-            let rewritten = Object::parse(&text).unwrap().rewrite(&[("workspace", "w")], &[]);
+            let rewritten = Object::parse(&text).unwrap().rewrite(&[("workspace", "\"w\"")], &[]);
             let mut value: serde_json::Value = serde_json::from_str(&rewritten).unwrap();
             prop_assert_eq!(value.as_object_mut().unwrap().remove("workspace").unwrap(), "w");
             prop_assert_eq!(value, serde_json::to_value(&members).unwrap());

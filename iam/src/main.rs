@@ -15,7 +15,7 @@ use tollgate_runtime::command::{self, ServerArgs};
 use tollgate_runtime::config::{LinkSettings, LogSettings, SHARED_DEFAULTS};
 use tollgate_runtime::lifecycle::{Lifecycle, wait_for_signal};
 use tollgate_runtime::probes::{self, Readiness};
-use tollgate_runtime::{files, listen, log};
+use tollgate_runtime::{files, log};
 
 /// How long what runs may take to end after a stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,24 +83,13 @@ async fn run(line: Line) -> anyhow::Result<ExitCode> {
 }
 
 fn load(line: &Line) -> anyhow::Result<Option<Settings>> {
-    let own = || {
-        let text = |path: &PathBuf| path.display().to_string();
-        vec![
-            ("iam.data_dir", line.own.data_dir.as_ref().map(text)),
-            ("iam.listen", line.own.listen.map(|address| address.to_string())),
-            ("iam.bootstrap_mode", line.own.bootstrap_mode.clone()),
-        ]
-    };
-    let defaults = [DEFAULTS, SHARED_DEFAULTS];
-    if line.server.check_config {
-        // What is called "ok" is checked as a start would check it.
-        let unshown =
-            ServerArgs { check_config: false, print_config: false, ..line.server.clone() };
-        if let Some(settings) = unshown.load::<Settings>(&defaults, own())? {
-            settings.check()?;
-        }
-    }
-    Ok(line.server.load(&defaults, own())?)
+    let text = |path: &PathBuf| path.display().to_string();
+    let own = vec![
+        ("iam.data_dir", line.own.data_dir.as_ref().map(text)),
+        ("iam.listen", line.own.listen.map(|address| address.to_string())),
+        ("iam.bootstrap_mode", line.own.bootstrap_mode.clone()),
+    ];
+    line.server.load(&[DEFAULTS, SHARED_DEFAULTS], own, Settings::check)
 }
 
 impl Settings {
@@ -118,12 +107,12 @@ impl Settings {
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     log::init(&settings.log)?;
-    settings.check()?;
     let secret = files::read_secret(&settings.link.secret_file).context("link.secret_file")?;
     let secret = SecretString::from(secret);
     let life = Lifecycle::new();
     let readiness = Readiness::of(&["iam"]);
-    serve_probes(settings.iam.admin_listen, readiness.clone(), &life).await?;
+    let address = settings.iam.admin_listen;
+    probes::serve(address, "iam.admin_listen", readiness.clone(), &life).await?;
     tollgate_iam::start(&settings.iam, secret, SystemClock::shared(), &life).await?;
     readiness.set("iam", true);
     let signal = wait_for_signal().await?;
@@ -133,22 +122,6 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         tracing::warn!("not everything ended in time");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn serve_probes(
-    address: SocketAddr,
-    readiness: Readiness,
-    life: &Lifecycle,
-) -> anyhow::Result<()> {
-    let listener = listen::bind(address, "iam.admin_listen").await?;
-    let stop = life.stop.clone().cancelled_owned();
-    let serving = axum::serve(listener, probes::router(readiness)).with_graceful_shutdown(stop);
-    life.tasks.spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the probes ended");
-        }
-    });
-    Ok(())
 }
 
 fn keygen() -> anyhow::Result<ExitCode> {

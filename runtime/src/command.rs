@@ -38,12 +38,18 @@ pub struct ServerArgs {
 impl ServerArgs {
     /// The configuration of the process; `None` if it was only asked for and has been shown.
     ///
-    /// `settings` are the process's own flags: dotted path and value, if given.
-    pub fn load<T: DeserializeOwned + Serialize>(
+    /// `settings` are the process's own flags: dotted path and value, if given. `check` says what
+    /// the types cannot.
+    pub fn load<T, E>(
         &self,
         defaults: &[&str],
         settings: Vec<(&'static str, Option<String>)>,
-    ) -> Result<Option<T>, ConfigError> {
+        check: impl FnOnce(&T) -> Result<(), E>,
+    ) -> Result<Option<T>, E>
+    where
+        T: DeserializeOwned + Serialize,
+        E: From<ConfigError>,
+    {
         let given = settings.into_iter().chain([("log.level", self.log.clone())]);
         let settings = given.filter_map(|(path, value)| Some((path, value?))).collect();
         let flags = Flags { file: self.config.clone(), settings };
@@ -51,8 +57,10 @@ impl ServerArgs {
         let text = if self.print_config {
             toml::to_string(&loaded).unwrap_or_else(|error| format!("# {error}\n"))
         } else if self.check_config {
+            check(&loaded)?;
             "ok\n".to_owned()
         } else {
+            check(&loaded)?;
             return Ok(Some(loaded));
         };
         // A reader that has gone away has seen enough.

@@ -2,12 +2,16 @@
 //!
 //! Live: the process answers. Ready: it can do its work now, and says what it lacks if not.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+
+use crate::lifecycle::Lifecycle;
+use crate::listen::{self, ListenError};
 
 /// What must hold before a process takes work; each part sets its own.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +43,28 @@ impl Readiness {
     }
 }
 
+/// Answers the probes on a private address; `setting` is its name in the configuration.
+pub async fn serve(
+    address: SocketAddr,
+    setting: &'static str,
+    readiness: Readiness,
+    life: &Lifecycle,
+) -> Result<SocketAddr, ListenError> {
+    let listener = listen::bind(address, setting).await?;
+    let bound =
+        listener.local_addr().map_err(|source| ListenError::Failed { address, setting, source })?;
+    let stop = life.stop.clone().cancelled_owned();
+    let serving = axum::serve(listener, router(readiness)).with_graceful_shutdown(stop);
+    life.tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the probes ended");
+        }
+    });
+    Ok(bound)
+}
+
 /// The two probes.
-pub fn router(readiness: Readiness) -> Router {
+fn router(readiness: Readiness) -> Router {
     Router::new().route("/livez", get(|| async { "ok" })).route(
         "/readyz",
         get(move || async move {

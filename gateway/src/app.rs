@@ -1,0 +1,110 @@
+//! Builds every handle once and starts the gateway.
+
+use std::hash::RandomState;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tollgate_runtime::clock::SharedClock;
+use tollgate_runtime::config::LinkSettings;
+use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::listen::{ListenError, bind, check_plaintext};
+use tollgate_runtime::probes::{self, Readiness};
+
+use crate::accept::accept;
+use crate::backend;
+use crate::config::GatewaySettings;
+use crate::dispatch::Dispatcher;
+use crate::handles::{Handles, Limits};
+use crate::http;
+use crate::iam::Questions;
+use crate::iam::link::{InvalidLink, Link};
+use crate::origin::{InvalidOrigin, Origins};
+use crate::registry::{Registry, RegistryError};
+
+/// Why the gateway could not start, in one sentence.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StartError(Cause);
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Link(#[from] InvalidLink),
+    #[error(transparent)]
+    Origin(#[from] InvalidOrigin),
+    #[error("cannot listen: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl<E: Into<Cause>> From<E> for StartError {
+    fn from(cause: E) -> Self {
+        Self(cause.into())
+    }
+}
+
+/// A gateway that has started.
+#[derive(Debug)]
+pub struct Running {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Where the probes answer.
+    pub admin_address: SocketAddr,
+}
+
+/// Starts the gateway: it listens when this returns, and runs until `life` stops.
+///
+/// `iam_url` is where IAM listens; `secret` is what the gateway shows it.
+pub async fn start(
+    settings: &GatewaySettings,
+    link: &LinkSettings,
+    secret: &SecretString,
+    clock: SharedClock,
+    life: &Lifecycle,
+) -> Result<Running, StartError> {
+    let consent = ("gateway.allow_plaintext", settings.allow_plaintext);
+    check_plaintext(settings.listen, "gateway.listen", consent)?;
+    let registry_file = Some(&settings.registry_file).filter(|path| **path != PathBuf::new());
+    let registry = Registry::load(registry_file.map(PathBuf::as_path))?;
+    let origins = Origins::parse(&settings.origins)?;
+    let iam = Arc::new(Link::new(&settings.iam_url, secret)?);
+    let listener = bind(settings.listen, "gateway.listen").await?;
+    let readiness = Readiness::of(&["listener"]);
+    let admin = settings.admin_listen;
+    let admin_address =
+        probes::serve(admin, "gateway.admin_listen", readiness.clone(), life).await?;
+    let running = Running { address: listener.local_addr()?, admin_address };
+
+    let backends = backend::open(&registry);
+    let questions = Questions::new(iam, link.lease.0);
+    let handles = Arc::new(Handles {
+        registry,
+        dispatcher: Dispatcher { questions, backends },
+        origins,
+        url_token: settings.compat.url_token,
+        limits: limits(settings),
+        clock,
+        life: life.clone(),
+        hasher: RandomState::new(),
+    });
+    life.tasks.spawn(accept(listener, http::router(handles), life.clone()));
+    readiness.set("listener", true);
+    Ok(running)
+}
+
+fn limits(settings: &GatewaySettings) -> Limits {
+    Limits {
+        auth_deadline: settings.auth.deadline.0,
+        grace: settings.auth.grace.0,
+        drain: settings.drain.0,
+        write_stall: settings.limits.write_stall.0,
+        max_message: settings.limits.max_message.0,
+        max_inflight: settings.limits.max_inflight.max(1),
+        max_waiting: settings.limits.max_waiting,
+    }
+}

@@ -1,0 +1,63 @@
+//! ③ A credential becomes an identity.
+//!
+//! In: the token of an auth frame, of a header or of a URL. Out: an [`Identity`], or that there
+//! is none, masked outside and told in the log.
+//! What cannot be a credential by its form is refused here and costs IAM nothing.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use tollgate_proto::iam::{Client, Identity};
+use tollgate_proto::key::{self, Shape};
+
+use crate::iam::{NotAuthenticated, Questions};
+
+/// The longest credential: that of a token.
+const MAX_CREDENTIAL: usize = 8_192;
+
+/// Asks IAM whose credential this is.
+pub(crate) async fn authenticate(
+    questions: &Questions,
+    token: Option<&SecretString>,
+    client: &Client,
+) -> Result<Arc<Identity>, NotAuthenticated> {
+    let outcome = match token {
+        None => Err(NotAuthenticated::Refused("no token")),
+        Some(token) => match check_form(token.expose_secret()) {
+            Ok(()) => questions.authenticate(token, client).await,
+            Err(reason) => Err(NotAuthenticated::Refused(reason)),
+        },
+    };
+    if let Err(reason) = &outcome {
+        let address = client.address.as_deref().unwrap_or_default();
+        tracing::info!(client.address = address, %reason, "authentication failed");
+    }
+    outcome
+}
+
+fn check_form(token: &str) -> Result<(), &'static str> {
+    if token.len() > MAX_CREDENTIAL {
+        return Err("too long");
+    }
+    match key::shape(token) {
+        Shape::Current | Shape::Legacy | Shape::Other => Ok(()),
+        Shape::Broken => Err("an API key with a wrong checksum"),
+        Shape::NotAKey if token.bytes().filter(|b| *b == b'.').count() == 2 => Ok(()),
+        Shape::NotAKey => Err("neither an API key nor a JWT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn junk_is_refused_by_its_form() {
+        assert!(check_form("tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT2").is_ok());
+        assert!(check_form("tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT3").is_err());
+        assert!(check_form("a.b.c").is_ok());
+        assert!(check_form("a.b").is_err());
+        assert!(check_form("hello").is_err());
+        assert!(check_form(&"a.b.c".repeat(2_000)).is_err());
+    }
+}

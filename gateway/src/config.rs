@@ -1,0 +1,63 @@
+//! The section `[gateway]` of the configuration. `settings.toml` documents each setting and
+//! holds its default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tollgate_runtime::units::{Bytes, Period};
+
+/// The documented defaults.
+pub const DEFAULTS: &str = include_str!("../settings.toml");
+
+/// The section `[gateway]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "settings.toml has the words, for operators and for us")]
+pub struct GatewaySettings {
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    pub iam_url: String,
+    pub registry_file: PathBuf,
+    pub origins: Vec<String>,
+    pub allow_plaintext: bool,
+    pub drain: Period,
+    pub auth: AuthSettings,
+    pub compat: CompatSettings,
+    pub limits: LimitSettings,
+}
+
+/// The section `[gateway.auth]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "settings.toml has the words")]
+pub struct AuthSettings {
+    pub deadline: Period,
+    pub grace: Period,
+}
+
+/// The section `[gateway.compat]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "settings.toml has the words")]
+pub struct CompatSettings {
+    pub url_token: bool,
+}
+
+/// The section `[gateway.limits]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "settings.toml has the words")]
+pub struct LimitSettings {
+    pub max_message: Bytes,
+    pub max_inflight: usize,
+    pub max_waiting: usize,
+    pub write_stall: Period,
+}
+
+impl GatewaySettings {
+    /// How long a stop may take: the drain, and a moment for goodbyes.
+    pub fn patience(&self) -> std::time::Duration {
+        self.drain.0 + std::time::Duration::from_secs(3)
+    }
+}

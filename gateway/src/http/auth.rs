@@ -1,0 +1,153 @@
+//! `POST /api/v1/auth/…`: the requests of those who are nobody yet, and of those who change how
+//! they become somebody. Whatever the reason of a refusal, it looks alike.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+use tollgate_proto::error::{ErrorKind, WireError};
+use tollgate_proto::iam::{Actor, Operation, Refusal, RefusalKind, Reply, Via};
+use tollgate_proto::json::{Limits, Object, check_limits};
+use tollgate_proto::secret::SecretString;
+
+use super::Peer;
+use super::answer::{bad_request, ok, read_body, refuse};
+use super::calls::bearer_identity;
+use crate::handles::Handles;
+
+type Shared = State<Arc<Handles>>;
+
+/// Claims a fresh deployment. The body is not looked at.
+pub(super) async fn bootstrap(handles: Shared, Extension(peer): Extension<Peer>) -> Response {
+    run(&handles, peer, None, Operation::Bootstrap {}).await.unwrap_or_else(|masked| masked)
+}
+
+/// Whether a fresh deployment waits to be claimed.
+pub(super) async fn bootstrap_status(
+    handles: Shared,
+    Extension(peer): Extension<Peer>,
+) -> Response {
+    run(&handles, peer, None, Operation::BootstrapStatus {}).await.unwrap_or_else(|masked| masked)
+}
+
+/// Opens a session.
+pub(super) async fn login(
+    handles: Shared,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    #[derive(Deserialize)]
+    struct Login {
+        #[serde(default)]
+        username: Option<String>,
+        #[serde(default)]
+        password: Option<SecretString>,
+        #[serde(default)]
+        workspace: Option<String>,
+    }
+    let body = match read_json::<Login>(request).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let operation = Operation::Login {
+        username: body.username,
+        password: body.password,
+        workspace: body.workspace.filter(|workspace| !workspace.is_empty()),
+    };
+    run(&handles, peer, None, operation).await.unwrap_or_else(|masked| masked)
+}
+
+/// Changes the caller's own password.
+pub(super) async fn change_password(
+    handles: Shared,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    #[derive(Deserialize)]
+    struct Change {
+        #[serde(default)]
+        current_password: Option<SecretString>,
+        #[serde(default)]
+        new_password: Option<SecretString>,
+    }
+    let client = peer.client(Via::Http);
+    let identity = match bearer_identity(&handles, &headers, &client).await {
+        Ok(Some(identity)) => identity,
+        Ok(None) => return refuse(&ErrorKind::AuthRequired.into()),
+        Err(error) => return refuse(&error),
+    };
+    let body = match read_json::<Change>(request).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let Some(password) = body.current_password else {
+        return bad_request("password (current) required");
+    };
+    let Some(new_password) = body.new_password else {
+        return bad_request("new_password required");
+    };
+    let operation = Operation::ChangePassword {
+        user_id: Some(identity.actor.user.to_string()),
+        password: Some(password),
+        new_password: Some(new_password),
+        revoke_keys: None,
+    };
+    run(&handles, peer, Some(identity.actor.clone()), operation).await.unwrap_or_else(|m| m)
+}
+
+async fn run(
+    handles: &Handles,
+    peer: Peer,
+    actor: Option<Actor>,
+    operation: Operation,
+) -> Result<Response, Response> {
+    let name = operation.name();
+    let client = peer.client(Via::Http);
+    let outcome = handles.dispatcher.questions.operate(actor, operation, &client).await;
+    let reply: Reply = outcome
+        .map_err(|unreachable| {
+            tracing::warn!(operation = name, %unreachable, "operation of iam failed");
+            refuse(&ErrorKind::Unavailable.into())
+        })?
+        .map_err(|refusal| refuse(&mask(name, &refusal)))?;
+    Ok(ok(serde_json::to_string(&reply).unwrap_or_default()))
+}
+
+/// Wrong passwords, unknown users and a bootstrap that is not to be had look alike. What the
+/// caller can mend (a password that breaks the policy) is said.
+fn mask(operation: &str, refusal: &Refusal) -> WireError {
+    tracing::info!(operation, reason = %refusal, "refused");
+    match refusal.kind {
+        RefusalKind::TooManyRequests => WireError {
+            retry_after_ms: refusal.retry_after_ms,
+            ..WireError::new(ErrorKind::RateLimited)
+        },
+        RefusalKind::Unavailable | RefusalKind::InternalError => ErrorKind::Unavailable.into(),
+        RefusalKind::WeakPassword | RefusalKind::InvalidArgument
+            if operation == "change-password" =>
+        {
+            WireError::with_message(ErrorKind::InvalidRequest, refusal.message.clone())
+        }
+        RefusalKind::WeakPassword
+        | RefusalKind::InvalidArgument
+        | RefusalKind::NotFound
+        | RefusalKind::Duplicate
+        | RefusalKind::AuthFailed
+        | RefusalKind::AccessDenied
+        | RefusalKind::OperationNotPermitted
+        | RefusalKind::NotSupported => ErrorKind::AuthRequired.into(),
+    }
+}
+
+async fn read_json<T: for<'de> Deserialize<'de>>(request: Request) -> Result<T, Response> {
+    let text = read_body(request).await?;
+    let is_object = check_limits(&text, Limits::STRANGER).is_ok() && Object::parse(&text).is_ok();
+    if !is_object {
+        return Err(bad_request("invalid json"));
+    }
+    serde_json::from_str(&text).map_err(|_| bad_request("invalid json"))
+}

@@ -1,0 +1,171 @@
+//! `POST /api/v1/iam`, `/api/v1/{kind}` and `/api/v1/flow/{flow}/service/{kind}`: one call, one
+//! answer. A stream is answered with its last chunk, as existing clients expect.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, Request as HttpRequest, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::response::Response;
+use tokio::sync::mpsc;
+use tollgate_proto::error::{ErrorKind, WireError};
+use tollgate_proto::iam::{Client, Identity, Via};
+use tollgate_proto::json::{Limits, Object, ObjectError, check_limits};
+use tollgate_proto::secret::SecretString;
+
+use super::Peer;
+use super::answer::{bad_request, ok, read_body, refuse};
+use crate::auth::authenticate;
+use crate::handles::Handles;
+use crate::iam::NotAuthenticated;
+use crate::registry::IAM;
+use crate::registry::resolve::Request;
+use crate::reply::{Chunks, Outcome, Part};
+
+type Shared = State<Arc<Handles>>;
+
+/// An operation of IAM.
+pub(super) async fn iam(
+    State(handles): Shared,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    request: HttpRequest,
+) -> Response {
+    call(&handles, peer, &headers, request, IAM, None).await
+}
+
+/// An operation of a service of the workspace.
+pub(super) async fn service(
+    State(handles): Shared,
+    Extension(peer): Extension<Peer>,
+    Path(kind): Path<String>,
+    headers: HeaderMap,
+    request: HttpRequest,
+) -> Response {
+    call(&handles, peer, &headers, request, &kind, None).await
+}
+
+/// A service of a flow.
+pub(super) async fn flow_service(
+    State(handles): Shared,
+    Extension(peer): Extension<Peer>,
+    Path((flow, kind)): Path<(String, String)>,
+    headers: HeaderMap,
+    request: HttpRequest,
+) -> Response {
+    if handles.registry.flow_service(&kind).is_none() {
+        return refuse(&WireError::with_message(ErrorKind::NotFound, "unknown kind"));
+    }
+    call(&handles, peer, &headers, request, &kind, Some(&flow)).await
+}
+
+async fn call(
+    handles: &Handles,
+    peer: Peer,
+    headers: &HeaderMap,
+    request: HttpRequest,
+    service: &str,
+    flow: Option<&str>,
+) -> Response {
+    let client = peer.client(Via::Http);
+    let body = match read_body(request).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let object = match parse(&body) {
+        Ok(object) => object,
+        Err(reason) => return bad_request(reason),
+    };
+    if flow.is_none()
+        && let Some(refusal) = unknown_operation(handles, service, &object)
+    {
+        return refusal;
+    }
+    let identity = match bearer_identity(handles, headers, &client).await {
+        Ok(identity) => identity,
+        Err(error) => return refuse(&error),
+    };
+    let asked = Request {
+        service: Cow::Borrowed(service),
+        flow: flow.map(Cow::Borrowed),
+        workspace: object.text("workspace"),
+        body: &body,
+        deadline: None,
+    };
+    match answer(handles, identity, client, &asked).await {
+        Ok(body) => ok(body),
+        Err(error) => refuse(&error),
+    }
+}
+
+async fn answer(
+    handles: &Handles,
+    identity: Option<Arc<Identity>>,
+    client: Client,
+    asked: &Request<'_>,
+) -> Outcome {
+    let call = handles.registry.resolve(asked, identity.as_deref())?;
+    let (queue, mut answers) = mpsc::channel(1);
+    let chunks = Chunks::new(0, queue);
+    let run = handles.dispatcher.answer(identity, Arc::new(client), call, chunks);
+    let read = async {
+        let mut last = None;
+        while let Some(answer) = answers.recv().await {
+            if let Part::Last(outcome) = answer.part {
+                last = Some(*outcome);
+            }
+        }
+        last
+    };
+    let ((), last) = tokio::join!(run, read);
+    last.unwrap_or(Err(ErrorKind::Internal.into()))
+}
+
+fn parse(body: &str) -> Result<Object<'_>, &'static str> {
+    let object = check_limits(body, Limits::FRIEND).and_then(|()| Object::parse(body));
+    object.map_err(|error| match error {
+        ObjectError::NotJson => "invalid json",
+        ObjectError::NotAnObject => "body must be an object",
+        ObjectError::DuplicateKey => "a key is repeated",
+        ObjectError::BeyondLimits => "nested too deep or too many members",
+    })
+}
+
+/// Said before authentication: the registry is no secret, and clients of old expect it so.
+fn unknown_operation(handles: &Handles, service: &str, body: &Object<'_>) -> Option<Response> {
+    let Some(operation) = body.text("operation") else {
+        return Some(bad_request("missing operation"));
+    };
+    match handles.registry.operation(service, &operation) {
+        Some(_) => None,
+        None => Some(bad_request("unknown operation")),
+    }
+}
+
+/// Whose request this is: nobody's without a credential, an error with one that is not taken.
+pub(super) async fn bearer_identity(
+    handles: &Handles,
+    headers: &HeaderMap,
+    client: &Client,
+) -> Result<Option<Arc<Identity>>, WireError> {
+    if !headers.contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    let token = bearer(headers);
+    let identity = authenticate(&handles.dispatcher.questions, token.as_ref(), client).await;
+    identity.map(Some).map_err(|error| match error {
+        NotAuthenticated::Refused(_) => ErrorKind::AuthRequired.into(),
+        NotAuthenticated::Unreachable(_) => ErrorKind::Unavailable.into(),
+    })
+}
+
+/// The token of `Authorization: Bearer …`; the scheme in any case (RFC 9110 §11.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.into())
+}

@@ -1,0 +1,148 @@
+//! `GET /api/v1/socket`: every well-formed upgrade is accepted, whatever credential comes or does
+//! not. A browser would treat a refusal here as final.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tollgate_proto::close::CloseCode;
+use tollgate_proto::iam::Via;
+use tollgate_proto::secret::SecretString;
+
+use super::Peer;
+use super::calls::bearer;
+use crate::handles::Handles;
+use crate::session::{self, EarlyToken};
+use crate::socket::Socket;
+
+/// Answers 101 and serves the socket in a task of its own.
+pub(super) async fn socket(
+    State(handles): State<Arc<Handles>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+) -> Response {
+    let accept = match check_handshake(request.headers()) {
+        Ok(accept) => accept,
+        Err((StatusCode::UPGRADE_REQUIRED, text)) => {
+            let version = [(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))];
+            return (StatusCode::UPGRADE_REQUIRED, version, text).into_response();
+        }
+        Err(refusal) => return refusal.into_response(),
+    };
+    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded").into_response();
+    };
+    let origin = request.headers().get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
+    let allowed = handles.origins.allow(origin);
+    let early = early_token(&handles, &request);
+    let client = peer.client(Via::Socket);
+    handles.life.tasks.clone().spawn(async move {
+        let Some(socket) = upgraded(upgrade).await else { return };
+        if allowed {
+            session::serve(socket, handles, client, early).await;
+        } else {
+            tracing::info!(client.address = client.address, "socket of a foreign Origin closed");
+            socket.close(CloseCode::ForeignOrigin).await;
+        }
+    });
+    let headers = [
+        (CONNECTION, HeaderValue::from_static("upgrade")),
+        (UPGRADE, HeaderValue::from_static("websocket")),
+        (SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+/// RFC 6455 §4.2.1. Gives the value of `Sec-WebSocket-Accept`.
+fn check_handshake(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static str)> {
+    const BAD: StatusCode = StatusCode::BAD_REQUEST;
+    if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade") {
+        return Err((BAD, "this is a WebSocket: ask for an upgrade"));
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err((StatusCode::UPGRADE_REQUIRED, "WebSocket version 13 is needed"));
+    }
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return Err((BAD, "one Sec-WebSocket-Key is needed"));
+    };
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
+        .map_err(|_| (BAD, "the Sec-WebSocket-Key cannot be used"))
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// A credential on the upgrade counts as a first frame sent early.
+fn early_token(handles: &Handles, request: &Request) -> Option<EarlyToken> {
+    let from_url = || {
+        let query = request.uri().query().filter(|_| handles.url_token)?;
+        let value = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
+        Some(SecretString::from(decode_percent(value))).filter(|_| !value.is_empty())
+    };
+    bearer(request.headers()).or_else(from_url).map(EarlyToken)
+}
+
+/// Undoes percent-encoding. Clients also send tokens as they are: a lone `%` stays.
+fn decode_percent(text: &str) -> String {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let decoded = match tail {
+            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        out.push(decoded.map_or(*first, |(high, low)| high << 4 | low));
+        rest = if decoded.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The bare connection under an upgrade: no layer of HTTP stays on a socket's road.
+async fn upgraded(upgrade: OnUpgrade) -> Option<Socket> {
+    let upgraded = upgrade.await.ok()?;
+    let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some(Socket::new(io.into_inner(), read_buf.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_in_urls_are_read_escaped_or_not() {
+        assert_eq!(decode_percent("tg_a-b_c"), "tg_a-b_c");
+        assert_eq!(decode_percent("a%2Eb%2ec%"), "a.b.c%");
+        assert_eq!(decode_percent("%zz%+1"), "%zz%+1");
+    }
+
+    #[test]
+    fn a_handshake_needs_its_headers() {
+        let mut headers = HeaderMap::new();
+        assert!(check_handshake(&headers).is_err());
+        headers.insert(UPGRADE, HeaderValue::from_static("WebSocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive, Upgrade"));
+        assert_eq!(check_handshake(&headers).unwrap_err().0, StatusCode::UPGRADE_REQUIRED);
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        assert!(check_handshake(&headers).is_err());
+        // The example of RFC 6455 §1.3.
+        headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+        assert_eq!(check_handshake(&headers).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

@@ -1,0 +1,164 @@
+//! IAM as the gateway sees it: a question goes out, an outcome comes back, or nothing does.
+//!
+//! [`link`] asks over the wire; tests put a table behind the same trait. [`cache`] keeps what was
+//! said for at most the lease. Never: a guess when IAM cannot be asked.
+
+pub(crate) mod cache;
+pub(crate) mod link;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+use tollgate_proto::iam::{
+    Actor, Check, Client, Decision, Identity, Operation, Outcome, Question, Refusal, RefusalKind,
+    Reply,
+};
+
+use cache::Cache;
+
+/// IAM gave no answer that can be used. The reason is for the log.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("iam cannot be asked: {0}")]
+pub(crate) struct Unreachable(pub(crate) String);
+
+/// The seam: over the link, or a table in a test.
+pub(crate) trait Iam: Send + Sync {
+    /// Asks, within the deadline.
+    fn ask<'a>(
+        &'a self,
+        question: Question,
+        client: &'a Client,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<Outcome, Unreachable>>;
+}
+
+/// Why a credential is not taken. Outside, all of them look alike.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotAuthenticated {
+    /// IAM, or its form, says no.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// It could not be judged.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+}
+
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Operations that hash a password wait for their turn in IAM's pool.
+const HASHING_DEADLINE: Duration = Duration::from_secs(8);
+
+/// The questions of the gateway, each answered from the cache where that is allowed.
+pub(crate) struct Questions {
+    iam: Arc<dyn Iam>,
+    cache: Cache,
+}
+
+impl Questions {
+    pub(crate) fn new(iam: Arc<dyn Iam>, lease: Duration) -> Self {
+        Self { iam, cache: Cache::new(lease) }
+    }
+
+    /// Whose credential is this?
+    pub(crate) async fn authenticate(
+        &self,
+        credential: &SecretString,
+        client: &Client,
+    ) -> Result<Arc<Identity>, NotAuthenticated> {
+        let key = Cache::credential_key(credential);
+        if let Some(identity) = self.cache.identity(&key) {
+            return Ok(identity);
+        }
+        let question = Question::Authenticate { credential: credential.clone() };
+        match self.iam.ask(question, client, DEADLINE).await? {
+            Outcome::Identity(identity) => {
+                let identity = Arc::new(identity);
+                self.cache.keep_identity(key, &identity);
+                Ok(identity)
+            }
+            Outcome::Refused(refusal) => Err(refused(&refusal)),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    /// May this identity do that?
+    pub(crate) async fn authorise(
+        &self,
+        identity: &Identity,
+        check: &Check,
+        client: &Client,
+    ) -> Result<Decision, Unreachable> {
+        if let Some(decision) = self.cache.decision(identity, check) {
+            return Ok(decision);
+        }
+        let question = Question::Authorise { actor: identity.actor.clone(), check: check.clone() };
+        match self.iam.ask(question, client, DEADLINE).await? {
+            Outcome::Decision(decision) => {
+                self.cache.keep_decision(identity, check, decision);
+                Ok(decision)
+            }
+            Outcome::Refused(refusal) if is_transient(refusal.kind) => {
+                Err(Unreachable(refusal.to_string()))
+            }
+            Outcome::Refused(_) => Ok(Decision::Deny),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// An operation of IAM's own. Never cached, never repeated.
+    pub(crate) async fn operate(
+        &self,
+        actor: Option<Actor>,
+        operation: Operation,
+        client: &Client,
+    ) -> Result<Result<Reply, Refusal>, Unreachable> {
+        let deadline = deadline_of(&operation);
+        let question = Question::Operate { actor, operation };
+        match self.iam.ask(question, client, deadline).await? {
+            Outcome::Reply(reply) => Ok(Ok(reply)),
+            Outcome::Refused(refusal) => Ok(Err(refusal)),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+fn deadline_of(operation: &Operation) -> Duration {
+    match operation {
+        Operation::Login { .. }
+        | Operation::ChangePassword { .. }
+        | Operation::CreateUser { .. }
+        | Operation::ResetPassword { .. } => HASHING_DEADLINE,
+        _ => DEADLINE,
+    }
+}
+
+fn is_transient(kind: RefusalKind) -> bool {
+    match kind {
+        RefusalKind::Unavailable | RefusalKind::InternalError | RefusalKind::TooManyRequests => {
+            true
+        }
+        RefusalKind::InvalidArgument
+        | RefusalKind::NotFound
+        | RefusalKind::Duplicate
+        | RefusalKind::AuthFailed
+        | RefusalKind::AccessDenied
+        | RefusalKind::OperationNotPermitted
+        | RefusalKind::WeakPassword
+        | RefusalKind::NotSupported => false,
+    }
+}
+
+fn refused(refusal: &Refusal) -> NotAuthenticated {
+    if is_transient(refusal.kind) {
+        return Unreachable(refusal.to_string()).into();
+    }
+    NotAuthenticated::Refused("refused by iam")
+}
+
+fn unexpected(outcome: &Outcome) -> Unreachable {
+    Unreachable(format!("an answer of another kind: {outcome:?}"))
+}
+
+#[cfg(test)]
+pub(crate) mod table;

@@ -1,0 +1,123 @@
+//! The link: questions to IAM over HTTP/1.1 keep-alive, under the service secret.
+//!
+//! In: a question and a deadline. Out: the outcome, or [`Unreachable`] with a reason for the log.
+//! Never: a second try. A question that changes something must not be asked twice.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use axum::http::{Method, Request, StatusCode, Uri};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use secrecy::{ExposeSecret, SecretString};
+use tollgate_proto::iam::{Answer, CALL_PATH, Call, Client, Mark, Outcome, Question};
+use tollgate_proto::ids::OperationId;
+use uuid::Uuid;
+
+use super::{Iam, Unreachable};
+
+/// The longest answer that is read: a list of every user of a large deployment.
+const MAX_ANSWER: usize = 64 << 20;
+
+pub(crate) struct Link {
+    http: HttpClient<HttpConnector, Full<Bytes>>,
+    url: Uri,
+    authorization: HeaderValue,
+    /// The newest mark that an answer carried.
+    seen: Mutex<Option<Mark>>,
+}
+
+/// `gateway.iam_url` or the service secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidLink {
+    #[error("gateway.iam_url: {0:?} is not a URL like \"http://127.0.0.1:8090\"")]
+    Url(String),
+    #[error("link.secret_file: the secret holds characters that HTTP does not carry")]
+    Secret,
+}
+
+impl Link {
+    pub(crate) fn new(iam_url: &str, secret: &SecretString) -> Result<Self, InvalidLink> {
+        let url: Uri = format!("{}{CALL_PATH}", iam_url.trim_end_matches('/'))
+            .parse()
+            .map_err(|_| InvalidLink::Url(iam_url.to_owned()))?;
+        if url.scheme_str() != Some("http") || url.host().is_none() {
+            return Err(InvalidLink::Url(iam_url.to_owned()));
+        }
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
+                .map_err(|_| InvalidLink::Secret)?;
+        authorization.set_sensitive(true);
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(1)));
+        let http = HttpClient::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { http, url, authorization, seen: Mutex::new(None) })
+    }
+
+    async fn send(&self, question: Question, client: &Client) -> Result<Outcome, Unreachable> {
+        let call = Call {
+            id: OperationId(Uuid::now_v7()),
+            at_least: *self.seen.lock().unwrap_or_else(PoisonError::into_inner),
+            client: client.clone(),
+            question,
+        };
+        let body = serde_json::to_vec(&call).map_err(|e| Unreachable(e.to_string()))?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, self.authorization.clone())
+            .body(Full::from(body))
+            .map_err(|e| Unreachable(e.to_string()))?;
+        let response = self.http.request(request).await.map_err(|e| Unreachable(root_cause(&e)))?;
+        if response.status() != StatusCode::OK {
+            return Err(Unreachable(format!("it answered {}", response.status())));
+        }
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map_err(|e| Unreachable(e.to_string()))?.to_bytes();
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|e| Unreachable(format!("its answer cannot be read: {e}")))?;
+        self.remember(answer.mark);
+        Ok(answer.outcome)
+    }
+
+    fn remember(&self, mark: Mark) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = seen.is_none_or(|s| s.journal != mark.journal || s.seq < mark.seq);
+        if newer {
+            *seen = Some(mark);
+        }
+    }
+}
+
+impl Iam for Link {
+    fn ask<'a>(
+        &'a self,
+        question: Question,
+        client: &'a Client,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<Outcome, Unreachable>> {
+        async move {
+            tokio::time::timeout(deadline, self.send(question, client))
+                .await
+                .unwrap_or_else(|_| Err(Unreachable(format!("no answer within {deadline:?}"))))
+        }
+        .boxed()
+    }
+}
+
+/// The innermost error: what the operating system said.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

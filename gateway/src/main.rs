@@ -1,0 +1,92 @@
+//! `tollgate-gateway`: the gateway as a process of its own.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tollgate_gateway::{DEFAULTS, GatewaySettings};
+use tollgate_runtime::clock::SystemClock;
+use tollgate_runtime::command::{self, ServerArgs};
+use tollgate_runtime::config::{LinkSettings, LogSettings, SHARED_DEFAULTS};
+use tollgate_runtime::lifecycle::{Lifecycle, wait_for_signal};
+use tollgate_runtime::{files, log};
+
+/// The WebSocket gateway: first-frame authentication, calls multiplexed by id, every frame
+/// authorised.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate-gateway", version)]
+struct Line {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    own: OwnArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Settings that people type.
+#[derive(Debug, Args)]
+struct OwnArgs {
+    /// Where clients connect (setting gateway.listen).
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask the running server whether it is ready.
+    Healthcheck,
+}
+
+/// The sections that this process reads.
+#[derive(Debug, Deserialize, Serialize)]
+struct Settings {
+    gateway: GatewaySettings,
+    link: LinkSettings,
+    log: LogSettings,
+}
+
+fn main() -> ExitCode {
+    let line = Line::parse();
+    command::run("tollgate-gateway", async {
+        run(line).await.map_err(|error| format!("{error:#}").into())
+    })
+}
+
+async fn run(line: Line) -> anyhow::Result<ExitCode> {
+    let own = vec![("gateway.listen", line.own.listen.map(|address| address.to_string()))];
+    let loaded = line.server.load(&[DEFAULTS, SHARED_DEFAULTS], own, check)?;
+    let Some(settings) = loaded else { return Ok(ExitCode::SUCCESS) };
+    match line.command {
+        Some(Command::Healthcheck) => Ok(command::healthcheck(settings.gateway.admin_listen).await),
+        None => serve(settings).await,
+    }
+}
+
+/// Checks what the types do not.
+fn check(settings: &Settings) -> anyhow::Result<()> {
+    if settings.link.secret_file.as_os_str().is_empty() {
+        anyhow::bail!("link.secret_file must be set: the file with the secret that IAM expects");
+    }
+    Ok(())
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    log::init(&settings.log)?;
+    let secret = files::read_secret(&settings.link.secret_file).context("link.secret_file")?;
+    let secret = SecretString::from(secret);
+    let life = Lifecycle::new();
+    let Settings { gateway, link, .. } = &settings;
+    let running =
+        tollgate_gateway::start(gateway, link, &secret, SystemClock::shared(), &life).await?;
+    tracing::info!(address = %running.address, "the gateway is listening");
+    let signal = wait_for_signal().await?;
+    tracing::info!(signal, "draining");
+    if !life.stop(gateway.patience()).await {
+        tracing::warn!("not everything ended in time");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,85 @@
+//! ④ The registry: every service that a call may name, what it needs and what runs it.
+//!
+//! In: `default.toml` and, over it, the operator's file. Out: look-ups that cannot fail later: a
+//! line without a capability or with an unknown backend fails the start.
+//! [`resolve`] turns a request and an identity into a [`Call`](crate::call::Call).
+
+mod file;
+pub(crate) mod resolve;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_proto::capability::Capability;
+
+pub(crate) use file::{BackendSettings, RegistryError};
+
+/// The built-in registry.
+pub(crate) const DEFAULT: &str = include_str!("../default.toml");
+
+/// The service that IAM answers itself.
+pub(crate) const IAM: &str = "iam";
+
+/// One thing that can be called.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// For logs and metrics: `text-completion`, `config:get`.
+    pub(crate) name: Arc<str>,
+    /// What the caller needs.
+    pub(crate) requirement: Requirement,
+    /// What runs it, if anything does.
+    pub(crate) backend: Option<Arc<str>>,
+    /// How long one call may take.
+    pub(crate) timeout: Duration,
+}
+
+/// What the caller needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requirement {
+    /// Nothing.
+    Public,
+    /// To be somebody.
+    Authenticated,
+    /// This, in the workspace of the call.
+    Capability(Capability),
+}
+
+/// Everything that can be called.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    flow_services: HashMap<String, Entry>,
+    /// Names that end in `/*`, without the star.
+    flow_prefixes: Vec<(String, Entry)>,
+    services: HashMap<String, HashMap<String, Entry>>,
+    backends: HashMap<Arc<str>, BackendSettings>,
+}
+
+impl Registry {
+    /// The built-in registry with the operator's file, if there is one, laid over it.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, RegistryError> {
+        file::load(DEFAULT, file)
+    }
+
+    /// A service of a flow.
+    pub(crate) fn flow_service(&self, name: &str) -> Option<&Entry> {
+        self.flow_services.get(name).or_else(|| {
+            let matches = |prefix: &str| name.len() > prefix.len() && name.starts_with(prefix);
+            self.flow_prefixes.iter().find(|(prefix, _)| matches(prefix)).map(|(_, entry)| entry)
+        })
+    }
+
+    /// An operation of a service of the workspace, or of IAM.
+    pub(crate) fn operation(&self, service: &str, operation: &str) -> Option<&Entry> {
+        self.services.get(service)?.get(operation)
+    }
+
+    /// The backends that entries name.
+    pub(crate) fn backends(&self) -> &HashMap<Arc<str>, BackendSettings> {
+        &self.backends
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! A request becomes a [`Call`]: its service is found, its workspace settled, and what the caller
+//! may not say for itself is taken out of it.
+//!
+//! One resolver for every path into the gateway: a workspace comes from the envelope (or, over
+//! HTTP, from the body), else from the identity, and what was resolved is what is authorised and
+//! what the backend is told.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use tollgate_proto::error::{ErrorKind, WireError};
+use tollgate_proto::iam::{Check, Identity, Operation, RequestError};
+use tollgate_proto::ids::{FlowId, WorkspaceId};
+use tollgate_proto::json::Object;
+use tollgate_proto::resource::Resource;
+
+use super::{Entry, IAM, Registry, Requirement};
+use crate::call::{Call, Needs, Target};
+
+/// Members of a request that the gateway sets, whatever the caller sent.
+const WORKSPACE: &str = "workspace";
+const USER_CONTEXT: &str = "user-context";
+
+/// What a frame or an HTTP request asks for.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// The service.
+    pub(crate) service: Cow<'a, str>,
+    /// The flow, for flow services.
+    pub(crate) flow: Option<Cow<'a, str>>,
+    /// The workspace, unless the identity's default is meant.
+    pub(crate) workspace: Option<Cow<'a, str>>,
+    /// The JSON object for the service.
+    pub(crate) body: &'a str,
+    /// The caller's own budget.
+    pub(crate) deadline: Option<Duration>,
+}
+
+impl Registry {
+    /// Settles what a request means when this identity sends it.
+    pub(crate) fn resolve(
+        &self,
+        request: &Request<'_>,
+        identity: Option<&Identity>,
+    ) -> Result<Call, WireError> {
+        let body = Object::parse(request.body)
+            .map_err(|e| invalid(format!("the request is {e}").into()))?;
+        let operation = body.text("operation").unwrap_or_default();
+        let found = match &request.flow {
+            Some(_) => self.flow_service(&request.service),
+            None => self.operation(&request.service, &operation),
+        };
+        let entry = found.ok_or(ErrorKind::UnknownService)?;
+        if request.flow.is_none() && request.service == IAM {
+            return resolve_iam(entry, request);
+        }
+
+        let workspace = resolve_workspace(request.workspace.as_deref(), identity)?;
+        let flow = parse_flow(request.flow.as_deref())?;
+        let resource = match &flow {
+            Some(flow) => Resource::Flow { workspace: workspace.clone(), flow: flow.clone() },
+            None => Resource::Workspace { workspace: workspace.clone() },
+        };
+        let target = match &entry.backend {
+            Some(backend) => Target::Backend(backend.clone(), rewrite(&body, &workspace, identity)),
+            None => Target::Nothing,
+        };
+        Ok(Call {
+            name: entry.name.clone(),
+            needs: needs(entry.requirement, resource),
+            flow,
+            target,
+            budget: budget(entry, request),
+        })
+    }
+}
+
+fn resolve_iam(entry: &Entry, request: &Request<'_>) -> Result<Call, WireError> {
+    let operation = Operation::parse(request.body).map_err(|error| match error {
+        RequestError::UnknownOperation => WireError::new(ErrorKind::UnknownService),
+        RequestError::Invalid(message) => invalid(message.into()),
+    })?;
+    let needs = match entry.requirement {
+        Requirement::Public => Needs::Nothing,
+        Requirement::Authenticated | Requirement::Capability(_) => Needs::Identity,
+    };
+    Ok(Call {
+        name: entry.name.clone(),
+        needs,
+        flow: None,
+        target: Target::Iam(operation),
+        budget: budget(entry, request),
+    })
+}
+
+/// The one rule for the workspace of a call.
+fn resolve_workspace(
+    named: Option<&str>,
+    identity: Option<&Identity>,
+) -> Result<WorkspaceId, WireError> {
+    match (named, identity) {
+        (Some(name), _) => name.parse().map_err(|e| invalid(format!("{e}").into())),
+        (None, Some(identity)) => Ok(identity.default_workspace.clone()),
+        (None, None) => Err(ErrorKind::AuthRequired.into()),
+    }
+}
+
+fn parse_flow(named: Option<&str>) -> Result<Option<FlowId>, WireError> {
+    named.map(str::parse).transpose().map_err(|e| invalid(format!("{e}").into()))
+}
+
+fn needs(requirement: Requirement, resource: Resource) -> Needs {
+    match requirement {
+        Requirement::Public => Needs::Nothing,
+        Requirement::Authenticated => Needs::Identity,
+        Requirement::Capability(capability) => Needs::Check(Check { capability, resource }),
+    }
+}
+
+/// The request as the backend gets it.
+fn rewrite(body: &Object<'_>, workspace: &WorkspaceId, identity: Option<&Identity>) -> String {
+    // A workspace id needs no escapes; the context was checked to be JSON when it was minted.
+    let workspace = format!("\"{workspace}\"");
+    let context = identity.and_then(|identity| identity.user_context.as_deref());
+    match context {
+        Some(context) => body.rewrite(&[(WORKSPACE, &workspace), (USER_CONTEXT, context)], &[]),
+        None => body.rewrite(&[(WORKSPACE, &workspace)], &[USER_CONTEXT]),
+    }
+}
+
+fn budget(entry: &Entry, request: &Request<'_>) -> Duration {
+    request.deadline.map_or(entry.timeout, |own| own.min(entry.timeout))
+}
+
+fn invalid(message: Cow<'static, str>) -> WireError {
+    WireError::with_message(ErrorKind::InvalidRequest, message)
+}

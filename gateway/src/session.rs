@@ -1,0 +1,314 @@
+//! ② What one socket does from its upgrade to its close: one task, one loop over a closed set of
+//! events.
+//!
+//! In: messages, answers of calls, verdicts on credentials, timers, the stop of the process.
+//! Out: frames. The decisions about authority are [`phase`]'s, those about ids [`inflight`]'s;
+//! the loop performs them.
+//! Never: a wait inside a handler. Authorisation and backends run in the calls' own tasks, so no
+//! call delays another or a control frame.
+
+mod phase;
+mod inflight;
+mod timers;
+mod authority;
+mod frames;
+mod calls;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tollgate_proto::close::CloseCode;
+use tollgate_proto::error::ErrorKind;
+use tollgate_proto::frame::server::Notice;
+use tollgate_proto::iam::{Client, Identity};
+use uuid::Uuid;
+
+use crate::handles::Handles;
+use crate::reply::Reply;
+use crate::socket::{End, Incoming, Io, Socket};
+use authority::{Checking, Verdict};
+use calls::{Ended, WaitingCall};
+use inflight::Inflight;
+use phase::Phase;
+use timers::Timers;
+
+pub(crate) use authority::EarlyToken;
+
+/// Messages of one socket in one turn; then other sockets have theirs.
+const TURN: usize = 16;
+
+/// One socket's session.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a name")]
+struct Session {
+    handles: Arc<Handles>,
+    /// Names the connection in logs and in `auth-ok`.
+    id: Uuid,
+    client: Arc<Client>,
+    socket: Socket,
+    phase: Phase,
+    identity: Option<Arc<Identity>>,
+    /// The client asked for features: it knows more than the frames of old.
+    negotiated: bool,
+    /// An `auth-ok` was said: a close is announced by a frame.
+    greeted: bool,
+    /// The credential that is being judged.
+    checking: Option<Checking>,
+    /// Refused credentials in a row.
+    refusals: u32,
+    /// Whether the last credential could not be judged.
+    iam_silent: bool,
+    /// Malformed frames in a row.
+    malformed: u32,
+    /// Frames behind an auth frame that is being judged, and their bytes.
+    held: VecDeque<Utf8Bytes>,
+    held_bytes: usize,
+    inflight: Inflight<WaitingCall>,
+    /// Answers of running calls. Made with the first call: most idle sockets never need it.
+    answers: Option<(mpsc::Sender<Reply>, mpsc::Receiver<Reply>)>,
+    tasks: JoinSet<Ended>,
+    timers: Timers,
+    draining: bool,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// What can happen to a session.
+enum Event {
+    /// The process shall stop.
+    Stop,
+    /// A timer has run out.
+    Timer,
+    /// A credential was judged.
+    Judged(Verdict),
+    /// The socket has read or flushed.
+    Io(Io),
+    /// A call has something to say.
+    Answer(Reply),
+    /// A call's task is over.
+    TaskEnded(Result<Ended, JoinError>),
+}
+
+/// How a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// We close, with this code.
+    Close(CloseCode),
+    /// The client said goodbye.
+    Closed,
+    /// There is nobody left to say goodbye to.
+    Gone,
+}
+
+type Flow = ControlFlow<Ending>;
+
+/// Serves one socket until it is closed.
+pub(crate) async fn serve(
+    socket: Socket,
+    handles: Arc<Handles>,
+    client: Client,
+    early: Option<EarlyToken>,
+) {
+    let mut session = Session::new(socket, handles, client);
+    if let Some(token) = early {
+        session.check_early(token);
+    }
+    let ending = session.run().await;
+    session.end(ending).await;
+}
+
+impl Session {
+    fn new(socket: Socket, handles: Arc<Handles>, client: Client) -> Self {
+        let limits = &handles.limits;
+        Self {
+            id: Uuid::now_v7(),
+            client: Arc::new(client),
+            socket,
+            phase: Phase::New,
+            identity: None,
+            negotiated: false,
+            greeted: false,
+            checking: None,
+            refusals: 0,
+            iam_silent: false,
+            malformed: 0,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            inflight: Inflight::new(limits.max_inflight, limits.max_waiting),
+            answers: None,
+            tasks: JoinSet::new(),
+            timers: Timers::new(limits.auth_deadline),
+            draining: false,
+            stop: Box::pin(handles.stop().clone().cancelled_owned()),
+            handles,
+        }
+    }
+
+    async fn run(&mut self) -> Ending {
+        loop {
+            self.watch_the_reader();
+            let event = self.next_event().await;
+            if let ControlFlow::Break(ending) = self.turn(event).await {
+                return ending;
+            }
+        }
+    }
+
+    /// Waits for something to happen. Every arm is a poll without side effects until it is ready,
+    /// so dropping the others loses nothing.
+    async fn next_event(&mut self) -> Event {
+        let Self { socket, answers, tasks, checking, timers, draining, stop, .. } = self;
+        // A token on the upgrade is decided before anything behind it is read.
+        let reads = !checking.as_ref().is_some_and(|checking| checking.silent);
+        let takes_answers = answers.is_some() && socket.has_room();
+        // The stop first, then what ends authority, then answers, then new work.
+        tokio::select! {
+            biased;
+            () = stop.as_mut(), if !*draining => Event::Stop,
+            () = timers.elapsed() => Event::Timer,
+            verdict = authority::judged(checking), if checking.is_some() => Event::Judged(verdict),
+            Some(answer) = calls::next_answer(answers), if takes_answers => Event::Answer(answer),
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => Event::TaskEnded(ended),
+            io = poll_fn(|cx| socket.poll(cx)), if reads => Event::Io(io),
+        }
+    }
+
+    /// Handles an event and whatever else is ready, then sends all that was written at once.
+    async fn turn(&mut self, event: Event) -> Flow {
+        self.handle(event)?;
+        let mut spent = 1;
+        while spent < TURN {
+            let before = spent;
+            if let Some(answer) = self.ready_answer() {
+                self.handle(Event::Answer(answer))?;
+                spent += 1;
+            }
+            if let Some(io) = self.ready_io().await {
+                self.handle(Event::Io(io))?;
+                spent += 1;
+            }
+            if spent == before {
+                break;
+            }
+        }
+        self.flush().await?;
+        if spent >= TURN {
+            tokio::task::yield_now().await;
+        }
+        Flow::Continue(())
+    }
+
+    fn handle(&mut self, event: Event) -> Flow {
+        match event {
+            Event::Io(Io::Read(Incoming::Text(text))) => self.on_text(text)?,
+            Event::Io(Io::Read(Incoming::Binary(bytes))) => self.on_binary(bytes)?,
+            Event::Io(Io::Flushed | Io::Read(Incoming::Control)) => {}
+            Event::Io(Io::Read(Incoming::End(end))) => return Flow::Break(ending_of(end)),
+            Event::Answer(answer) => self.on_answer(&answer),
+            Event::TaskEnded(ended) => self.on_task_ended(&ended),
+            Event::Judged(verdict) => self.on_verdict(verdict)?,
+            Event::Timer => self.on_timers()?,
+            Event::Stop => self.begin_drain()?,
+        }
+        if self.draining && self.inflight.is_empty() {
+            return Flow::Break(Ending::Close(CloseCode::Drained));
+        }
+        Flow::Continue(())
+    }
+
+    fn ready_answer(&mut self) -> Option<Reply> {
+        if !self.socket.has_room() {
+            return None;
+        }
+        self.answers.as_mut()?.1.try_recv().ok()
+    }
+
+    /// What the socket has ready. It is polled with the task's own waker, and again before the
+    /// task waits.
+    async fn ready_io(&mut self) -> Option<Io> {
+        if self.checking.as_ref().is_some_and(|checking| checking.silent) {
+            return None;
+        }
+        let socket = &mut self.socket;
+        poll_fn(|cx| match socket.poll_read(cx) {
+            Poll::Ready(incoming) => Poll::Ready(Some(Io::Read(incoming))),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    async fn flush(&mut self) -> Flow {
+        if self.socket.backlog().is_none() {
+            return Flow::Continue(());
+        }
+        let socket = &mut self.socket;
+        let flushed = poll_fn(|cx| Poll::Ready(socket.poll_flush(cx))).await;
+        match flushed {
+            Poll::Ready(Err(_)) => Flow::Break(Ending::Gone),
+            Poll::Pending if self.socket.overflows() => {
+                Flow::Break(Ending::Close(CloseCode::SlowConsumer))
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => Flow::Continue(()),
+        }
+    }
+
+    fn begin_drain(&mut self) -> Flow {
+        self.draining = true;
+        let drain = self.handles.limits.drain;
+        self.timers.drain_within(drain);
+        if self.greeted {
+            let deadline_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
+            let notice = Notice::GoingAway {
+                reason: "restart".to_owned(),
+                deadline_ms,
+                reconnect_after_ms: 1_000,
+            };
+            self.socket.write(notice.write());
+        }
+        Flow::Continue(())
+    }
+
+    /// Ends what runs, says why, and closes. Nobody is authenticated from the first line on.
+    async fn end(mut self, ending: Ending) {
+        self.identity = None;
+        let code = match ending {
+            Ending::Close(code) => Some(code),
+            Ending::Closed | Ending::Gone => None,
+        };
+        tracing::info!(
+            conn.id = %self.id,
+            client.address = self.client.address.as_deref().unwrap_or_default(),
+            code = code.map_or(0, CloseCode::code),
+            reason = code.map_or("client", CloseCode::reason),
+            "connection closed"
+        );
+        let Some(code) = code else {
+            if ending == Ending::Closed {
+                self.socket.finish().await;
+            }
+            return;
+        };
+        self.end_calls(ErrorKind::Unavailable);
+        self.refuse_held(ErrorKind::Unavailable);
+        if self.greeted {
+            self.socket.write(Notice::closing(code).write());
+        }
+        self.socket.close(code).await;
+    }
+}
+
+fn ending_of(end: End) -> Ending {
+    match end {
+        End::Closed => Ending::Closed,
+        End::Gone => Ending::Gone,
+        End::TooLarge => Ending::Close(CloseCode::TooLarge),
+        End::BadUtf8 => Ending::Close(CloseCode::BadUtf8),
+        End::Protocol => Ending::Close(CloseCode::Protocol),
+    }
+}

@@ -1,0 +1,229 @@
+//! Who is authenticated on a socket: credentials are judged one at a time, and the phase machine
+//! says what follows.
+
+use std::future::pending;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tollgate_proto::close::CloseCode;
+use tollgate_proto::error::ErrorKind;
+use tollgate_proto::frame::client::AuthFrame;
+use tollgate_proto::frame::server::{AuthFailed, AuthOk, Notice, SessionLimits};
+use tollgate_proto::iam::{Credential, Identity};
+
+use super::phase::{Action, Input, Phase, step};
+use super::timers::take_due;
+use super::{Ending, Flow, Session};
+use crate::auth::authenticate;
+use crate::iam::NotAuthenticated;
+
+/// How far the clocks of gateway and IAM may differ; API keys, which IAM judges, have none.
+const JWT_LEEWAY: Duration = Duration::from_secs(5);
+/// The first refusal is answered after this, each further one after twice the time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a client that knows only the frames of old may stay without an identity.
+const UNBOUND_OF_OLD: Duration = Duration::from_hours(1);
+
+/// A token that came with the upgrade.
+pub(crate) struct EarlyToken(pub(crate) SecretString);
+
+/// A credential that is being judged.
+pub(super) struct Checking {
+    future: BoxFuture<'static, Judgement>,
+    /// It came with the upgrade: no frame answers it.
+    pub(super) silent: bool,
+    negotiated: bool,
+}
+
+type Judgement = Result<Arc<Identity>, NotAuthenticated>;
+
+/// A credential that was judged.
+pub(super) struct Verdict {
+    judgement: Judgement,
+    silent: bool,
+    negotiated: bool,
+}
+
+/// Waits for the verdict on the credential that is being judged.
+pub(super) async fn judged(checking: &mut Option<Checking>) -> Verdict {
+    let Some(current) = checking else { return pending().await };
+    let judgement = (&mut current.future).await;
+    let verdict = Verdict { judgement, silent: current.silent, negotiated: current.negotiated };
+    *checking = None;
+    verdict
+}
+
+impl Session {
+    /// Judges the token that came with the upgrade.
+    pub(super) fn check_early(&mut self, EarlyToken(token): EarlyToken) {
+        let frame = AuthFrame { token: Some(token), ..AuthFrame::default() };
+        self.check(frame, true);
+    }
+
+    /// Judges the token of an auth frame.
+    pub(super) fn check(&mut self, frame: AuthFrame, silent: bool) {
+        let negotiated = !frame.features.is_empty();
+        let (handles, client) = (Arc::clone(&self.handles), Arc::clone(&self.client));
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.refusals.min(10)).min(LONGEST_PAUSE);
+        let judge = async move {
+            let questions = &handles.dispatcher.questions;
+            let judgement = authenticate(questions, frame.token.as_ref(), &client).await;
+            if let Err(NotAuthenticated::Refused(_)) = judgement {
+                tokio::time::sleep(pause).await;
+            }
+            judgement
+        };
+        self.checking = Some(Checking { future: judge.boxed(), silent, negotiated });
+    }
+
+    pub(super) fn on_verdict(&mut self, verdict: Verdict) -> Flow {
+        let Verdict { judgement, silent, negotiated } = verdict;
+        self.iam_silent = matches!(judgement, Err(NotAuthenticated::Unreachable(_)));
+        match judgement {
+            Ok(identity) => {
+                self.refusals = 0;
+                self.negotiated = negotiated;
+                self.perform(Input::Accepted, Some(identity), silent)?;
+            }
+            Err(NotAuthenticated::Refused(_)) => {
+                self.refusals += 1;
+                self.perform(Input::Refused { in_a_row: self.refusals }, None, silent)?;
+            }
+            Err(NotAuthenticated::Unreachable(_)) => self.perform(Input::Unjudged, None, silent)?,
+        }
+        self.release_held()
+    }
+
+    /// Feeds the machine and does what it says.
+    fn perform(&mut self, input: Input, identity: Option<Arc<Identity>>, silent: bool) -> Flow {
+        let (next, actions) = step(self.phase, input);
+        self.phase = next;
+        let mut identity = identity;
+        for action in actions {
+            match action {
+                Action::Bind => {
+                    if let Some(identity) = identity.take() {
+                        self.bind(identity, silent);
+                    }
+                }
+                Action::TellRefused if !silent => self.socket.write(AuthFailed::refused().write()),
+                Action::TellUnjudged if !silent => {
+                    self.socket.write(AuthFailed::unreachable().write());
+                }
+                Action::ExtendDeadline => self.extend_deadline(),
+                Action::EndCalls(kind) => self.end_calls(*kind),
+                Action::TellExpiring => self.tell_expiring(),
+                Action::Unbind => {
+                    self.identity = None;
+                    self.extend_deadline();
+                }
+                Action::TellExpired => self.socket.write(Notice::AuthExpired {}.write()),
+                Action::Close(code) => return ControlFlow::Break(Ending::Close(*code)),
+                // No frame answers a token that came with the upgrade; and the consequences of a
+                // call are those of `calls.rs`, which asks the machine itself.
+                Action::TellRefused | Action::TellUnjudged | Action::Run | Action::Refuse(_) => {}
+            }
+        }
+        Flow::Continue(())
+    }
+
+    fn extend_deadline(&mut self) {
+        let deadline = self.handles.limits.auth_deadline;
+        match (self.phase, self.negotiated) {
+            (Phase::New, _) => self.timers.extend_first_auth(deadline),
+            (Phase::Unbound, true) => self.timers.auth_within(deadline),
+            // A client of old that is closed while idle hangs in its next call.
+            (Phase::Unbound, false) => self.timers.auth_within(UNBOUND_OF_OLD),
+            (Phase::Bound | Phase::Grace, _) => {}
+        }
+    }
+
+    fn bind(&mut self, identity: Arc<Identity>, silent: bool) {
+        let life = identity
+            .expires_at_ms
+            .map(|at| Duration::from_millis(at.saturating_sub(self.handles.clock.now_ms())));
+        let leeway = match identity.actor.credential {
+            Credential::Session(_) => JWT_LEEWAY,
+            Credential::Key(_) => Duration::ZERO,
+        };
+        self.timers.bind(life, life.unwrap_or_default().mul_f64(0.85), leeway);
+        self.socket.trust(self.handles.limits.max_message);
+        tracing::debug!(conn.id = %self.id, principal = %identity.actor.user, "authenticated");
+        if !silent {
+            self.greeted = true;
+            self.socket.write(self.auth_ok(&identity, life).write());
+        }
+        self.identity = Some(identity);
+    }
+
+    fn auth_ok(&self, identity: &Identity, life: Option<Duration>) -> AuthOk {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        // Clients that came together shall not come back together: up to 5 % earlier.
+        let jitter = f64::from(self.id.as_bytes()[15]) / 255.0 * 0.05;
+        AuthOk {
+            session: self.id.to_string(),
+            principal: identity.actor.user.to_string(),
+            expires_in_ms: life.map(millis),
+            reauth_in_ms: life.map(|life| millis(life.mul_f64(0.85 - jitter))),
+            limits: SessionLimits {
+                max_message: self.handles.limits.max_message as u64,
+                max_inflight: self.handles.limits.max_inflight as u64,
+                ..SessionLimits::default()
+            },
+            ..AuthOk::new(&identity.default_workspace)
+        }
+    }
+
+    fn tell_expiring(&mut self) {
+        if let Some(expired) = self.timers.expired {
+            let left = expired.saturating_duration_since(Instant::now());
+            let expires_in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            self.socket.write(Notice::AuthExpiring { expires_in_ms }.write());
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn on_timers(&mut self) -> Flow {
+        let now = Instant::now();
+        if take_due(&mut self.timers.auth, now) {
+            let iam_silent = self.iam_silent || self.checking.is_some();
+            self.perform(Input::AuthDeadline { iam_silent }, None, false)?;
+        }
+        if take_due(&mut self.timers.life_ending, now) {
+            self.perform(Input::LifeEnding, None, false)?;
+        }
+        if take_due(&mut self.timers.expired, now) {
+            self.timers.grace_over = Some(now + self.handles.limits.grace);
+            self.perform(Input::Expired, None, false)?;
+        }
+        if take_due(&mut self.timers.grace_over, now) {
+            self.perform(Input::GraceOver, None, false)?;
+        }
+        if take_due(&mut self.timers.drain_over, now) {
+            self.end_calls(ErrorKind::Unavailable);
+            return ControlFlow::Break(Ending::Close(CloseCode::Drained));
+        }
+        match (self.timers.stalled, self.socket.backlog()) {
+            (Some((due, sent)), Some(now_sent)) if due <= now && sent == now_sent => {
+                ControlFlow::Break(Ending::Close(CloseCode::SlowConsumer))
+            }
+            _ => Flow::Continue(()),
+        }
+    }
+
+    /// Arms the timer of a client that does not read while something waits for it.
+    pub(super) fn watch_the_reader(&mut self) {
+        self.timers.stalled = match (self.socket.backlog(), self.timers.stalled) {
+            (None, _) => None,
+            (Some(sent), Some((due, before))) if sent == before => Some((due, before)),
+            (Some(sent), _) => Some((Instant::now() + self.handles.limits.write_stall, sent)),
+        };
+    }
+}

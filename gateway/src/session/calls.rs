@@ -1,0 +1,169 @@
+//! The calls of a socket: from a frame to a running task, and from its answers to frames.
+
+use std::future::pending;
+use std::hash::BuildHasher;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tollgate_proto::error::{ErrorKind, WireError};
+use tollgate_proto::frame::client::CallFrame;
+use tollgate_proto::frame::server::Notice;
+use tollgate_proto::iam::Identity;
+
+use super::Session;
+use super::inflight::Admission;
+use super::phase::{Action, Input, step};
+use crate::call::Call;
+use crate::registry::resolve::Request;
+use crate::reply::{self, Chunks, Part, Reply};
+
+/// Answers that wait for the socket's task; more make their backends wait.
+const ANSWER_QUEUE: usize = 64;
+
+/// A call that waits for its turn, with the identity under which it came.
+pub(super) type WaitingCall = (Option<Arc<Identity>>, Call);
+
+type Answers = Option<(mpsc::Sender<Reply>, mpsc::Receiver<Reply>)>;
+
+/// A call's task that is over.
+pub(super) struct Ended {
+    number: u64,
+    panicked: bool,
+}
+
+/// Waits for the next answer.
+pub(super) async fn next_answer(answers: &mut Answers) -> Option<Reply> {
+    match answers {
+        Some((_, answers)) => answers.recv().await,
+        None => pending().await,
+    }
+}
+
+impl Session {
+    pub(super) fn on_call(&mut self, frame: &CallFrame<'_>, text: &str) {
+        let id = frame.id.get();
+        if let Some(error) = self.refusal() {
+            return self.refuse(id, &error);
+        }
+        let number = match self.inflight.admit(id, self.handles.hasher.hash_one(text)) {
+            Admission::Run(number) | Admission::Wait(number) => number,
+            Admission::Joined => return,
+            Admission::Conflict => return self.tell_conflict(frame),
+            Admission::Full => return self.refuse(id, &ErrorKind::TooManyInflight.into()),
+        };
+        let request = Request {
+            service: frame.service.as_ref().into(),
+            flow: frame.flow.as_deref().map(Into::into),
+            workspace: frame.workspace.as_deref().map(Into::into),
+            body: frame.request.get(),
+            deadline: frame.deadline_ms.map(Duration::from_millis),
+        };
+        match self.handles.registry.resolve(&request, self.identity.as_deref()) {
+            Ok(call) => {
+                let identity = self.identity.clone();
+                if self.inflight.is_running(number) {
+                    self.start(number, identity, call);
+                } else {
+                    self.inflight.wait(number, (identity, call));
+                }
+            }
+            Err(error) => {
+                self.inflight.end(number);
+                self.refuse(id, &error);
+            }
+        }
+    }
+
+    /// Why no call may run now, if none may.
+    fn refusal(&self) -> Option<WireError> {
+        let (_, actions) = step(self.phase, Input::Call);
+        match actions {
+            [Action::Run] if self.draining => Some(ErrorKind::Unavailable.into()),
+            [Action::Run] => None,
+            [Action::Refuse(kind)] => Some((*kind).into()),
+            // The machine gives every call one of these two.
+            _ => Some(ErrorKind::Internal.into()),
+        }
+    }
+
+    fn tell_conflict(&mut self, frame: &CallFrame<'_>) {
+        if !self.negotiated {
+            return;
+        }
+        if let Ok(req) = serde_json::from_str(frame.id.get()) {
+            let error = ErrorKind::Conflict.as_str().to_owned();
+            self.socket.write(Notice::Notice { req, error }.write());
+        }
+    }
+
+    /// Runs a call. One that can be answered at once costs no task.
+    fn start(&mut self, number: u64, identity: Option<Arc<Identity>>, call: Call) {
+        let (queue, _) = self.answers.get_or_insert_with(|| mpsc::channel(ANSWER_QUEUE));
+        let chunks = Chunks::new(number, queue.clone());
+        let (handles, client) = (Arc::clone(&self.handles), Arc::clone(&self.client));
+        let answer = async move { handles.dispatcher.answer(identity, client, call, chunks).await };
+        let guarded = AssertUnwindSafe(answer).catch_unwind();
+        let mut task = guarded.map(move |ended| Ended { number, panicked: ended.is_err() }).boxed();
+        // The first poll is ours. If more are needed, a task makes them all, beginning with one
+        // that registers its own waker.
+        match task.as_mut().poll_unpin(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => self.on_ended(&ended),
+            Poll::Pending => {
+                let abort = self.tasks.spawn(task);
+                self.inflight.running_as(number, abort);
+            }
+        }
+    }
+
+    /// Starts calls whose turn has come.
+    pub(super) fn start_waiting(&mut self) {
+        while let Some((number, (identity, call))) = self.inflight.next_waiting() {
+            self.start(number, identity, call);
+        }
+    }
+
+    /// Writes what a call says. Whatever a call says after its end is dropped here.
+    pub(super) fn on_answer(&mut self, answer: &Reply) {
+        let Reply { number, part } = answer;
+        let id = match part {
+            Part::Chunk(_) => self.inflight.id(*number),
+            Part::Last(_) => self.inflight.end(*number),
+        };
+        if let Some(id) = id {
+            self.socket.write(reply::frame(&id, part));
+        }
+        if let Part::Last(_) = part {
+            self.start_waiting();
+        }
+    }
+
+    pub(super) fn on_task_ended(&mut self, ended: &Result<Ended, JoinError>) {
+        // A task that was cancelled has had its last frame from whoever cancelled it.
+        if let Ok(ended) = ended {
+            self.on_ended(ended);
+        }
+    }
+
+    fn on_ended(&mut self, ended: &Ended) {
+        if !ended.panicked {
+            return;
+        }
+        tracing::error!(conn.id = %self.id, "a call panicked");
+        if let Some(id) = self.inflight.end(ended.number) {
+            self.refuse(&id, &ErrorKind::Internal.into());
+        }
+        self.start_waiting();
+    }
+
+    /// Gives every call that is in flight its last frame.
+    pub(super) fn end_calls(&mut self, kind: ErrorKind) {
+        for id in self.inflight.end_all() {
+            self.refuse(&id, &kind.into());
+        }
+    }
+}

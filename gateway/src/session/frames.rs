@@ -1,0 +1,134 @@
+//! Messages become frames, and frames have their consequences.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tollgate_proto::close::CloseCode;
+use tollgate_proto::error::{ErrorKind, WireError};
+use tollgate_proto::frame::client::{ClientFrame, Malformed};
+use tollgate_proto::frame::server::write_pong;
+use tollgate_proto::json::Limits;
+
+use super::{Ending, Flow, Session};
+use crate::reply;
+
+/// Frames that wait behind an auth frame, and their bytes.
+const MAX_HELD: usize = 64;
+const MAX_HELD_BYTES: usize = 1 << 20;
+/// A client that sends nothing but nonsense is broken or hostile.
+const MAX_MALFORMED: u32 = 20;
+
+impl Session {
+    /// JSON in a binary message is taken like text.
+    pub(super) fn on_binary(&mut self, bytes: Bytes) -> Flow {
+        match Utf8Bytes::try_from(bytes) {
+            Ok(text) => self.on_text(text),
+            Err(_) => self.on_malformed(&Malformed {
+                id: None,
+                kind: ErrorKind::Error,
+                message: "the frame is not JSON",
+            }),
+        }
+    }
+
+    pub(super) fn on_text(&mut self, text: Utf8Bytes) -> Flow {
+        let limits = if self.identity.is_some() { Limits::FRIEND } else { Limits::STRANGER };
+        let frame = match ClientFrame::parse(&text, limits) {
+            Ok(frame) => frame,
+            Err(malformed) => return self.on_malformed(&malformed),
+        };
+        self.malformed = 0;
+        match frame {
+            // An auth frame is a barrier: what is behind it is decided under its outcome.
+            ClientFrame::Auth(_) | ClientFrame::Call(_) if self.checking.is_some() => {
+                return self.hold(text);
+            }
+            ClientFrame::Auth(frame) => self.check(frame, false),
+            ClientFrame::Call(frame) => self.on_call(&frame, &text),
+            ClientFrame::Cancel { id } => self.on_cancel(id),
+            ClientFrame::Ping { t } => self.socket.write(write_pong(t)),
+            ClientFrame::Pong => {}
+            ClientFrame::Unknown { id: Some(id) } => {
+                self.refuse(id.get(), &ErrorKind::NotSupported.into());
+            }
+            ClientFrame::Unknown { id: None } => {
+                tracing::debug!(conn.id = %self.id, "a frame of unknown type was ignored");
+            }
+        }
+        Flow::Continue(())
+    }
+
+    /// Answers a call, or a frame like one, with an error.
+    pub(super) fn refuse(&mut self, id: &str, error: &WireError) {
+        self.socket.write(reply::error_frame(Some(id), error));
+    }
+
+    fn on_malformed(&mut self, malformed: &Malformed<'_>) -> Flow {
+        self.socket.write(reply::malformed_frame(malformed));
+        self.malformed += 1;
+        if self.malformed >= MAX_MALFORMED {
+            return ControlFlow::Break(Ending::Close(CloseCode::Malformed));
+        }
+        Flow::Continue(())
+    }
+
+    fn hold(&mut self, text: Utf8Bytes) -> Flow {
+        if self.held.len() < MAX_HELD && self.held_bytes + text.len() <= MAX_HELD_BYTES {
+            self.held_bytes += text.len();
+            self.held.push_back(text);
+            return Flow::Continue(());
+        }
+        match ClientFrame::parse(&text, Limits::FRIEND) {
+            Ok(ClientFrame::Call(call)) => {
+                self.refuse(call.id.get(), &ErrorKind::TooManyInflight.into());
+                Flow::Continue(())
+            }
+            // Each auth frame is owed an answer, and there is no room to remember this one.
+            _ => ControlFlow::Break(Ending::Close(CloseCode::RateAbuse)),
+        }
+    }
+
+    /// Takes up the frames that waited for a verdict, up to the next auth frame.
+    pub(super) fn release_held(&mut self) -> Flow {
+        while self.checking.is_none() {
+            let Some(text) = self.held.pop_front() else { break };
+            self.held_bytes -= text.len();
+            self.on_text(text)?;
+        }
+        Flow::Continue(())
+    }
+
+    /// Gives the calls that waited for a verdict their last frame.
+    pub(super) fn refuse_held(&mut self, kind: ErrorKind) {
+        while let Some(text) = self.held.pop_front() {
+            if let Ok(ClientFrame::Call(call)) = ClientFrame::parse(&text, Limits::FRIEND) {
+                self.refuse(call.id.get(), &kind.into());
+            }
+        }
+    }
+
+    fn on_cancel(&mut self, id: &RawValue) {
+        let held = self.held.iter().position(|text| is_call_of(text, id));
+        let cancelled = match held.and_then(|at| self.held.remove(at)) {
+            Some(text) => {
+                self.held_bytes -= text.len();
+                true
+            }
+            None => self.inflight.cancel(id.get()).is_some(),
+        };
+        // A call that has ended already had its last frame.
+        if cancelled {
+            self.refuse(id.get(), &ErrorKind::Cancelled.into());
+            self.start_waiting();
+        }
+    }
+}
+
+fn is_call_of(text: &str, id: &RawValue) -> bool {
+    match ClientFrame::parse(text, Limits::FRIEND) {
+        Ok(ClientFrame::Call(call)) => call.id.get() == id.get(),
+        _ => false,
+    }
+}

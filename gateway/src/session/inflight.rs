@@ -1,0 +1,213 @@
+//! The calls of one socket: which ids are in use, which run, which wait for their turn.
+//!
+//! The one place that decides whether an id is still owed its last frame: an id is taken out
+//! here exactly once, by whoever writes that frame.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+
+/// The calls of one socket.
+pub(super) struct Inflight<W> {
+    max_running: usize,
+    max_waiting: usize,
+    next: u64,
+    numbers: HashMap<Arc<str>, u64>,
+    calls: HashMap<u64, InflightCall>,
+    waiting: VecDeque<(u64, W)>,
+    running: usize,
+}
+
+struct InflightCall {
+    id: Arc<str>,
+    /// Of the frame, to tell a repeated one from another under the same id.
+    fingerprint: u64,
+    running: bool,
+    abort: Option<AbortHandle>,
+}
+
+/// What becomes of a new call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It may run under this number.
+    Run(u64),
+    /// It waits under this number.
+    Wait(u64),
+    /// The same frame is in flight: one answer serves both.
+    Joined,
+    /// The id is in flight with another frame.
+    Conflict,
+    /// Too many run and wait.
+    Full,
+}
+
+impl<W> Inflight<W> {
+    pub(super) fn new(max_running: usize, max_waiting: usize) -> Self {
+        Self {
+            max_running,
+            max_waiting,
+            next: 0,
+            numbers: HashMap::new(),
+            calls: HashMap::new(),
+            waiting: VecDeque::new(),
+            running: 0,
+        }
+    }
+
+    /// Takes a new call in. One that waits is kept by [`wait`](Self::wait).
+    pub(super) fn admit(&mut self, id: &str, fingerprint: u64) -> Admission {
+        if let Some(known) = self.numbers.get(id).and_then(|number| self.calls.get(number)) {
+            let same = known.fingerprint == fingerprint;
+            return if same { Admission::Joined } else { Admission::Conflict };
+        }
+        let running = self.running < self.max_running && self.waiting.is_empty();
+        if !running && self.waiting.len() >= self.max_waiting {
+            return Admission::Full;
+        }
+        let (number, id) = (self.next, Arc::<str>::from(id));
+        self.next += 1;
+        self.numbers.insert(id.clone(), number);
+        self.calls.insert(number, InflightCall { id, fingerprint, running, abort: None });
+        if running {
+            self.running += 1;
+            return Admission::Run(number);
+        }
+        Admission::Wait(number)
+    }
+
+    /// Keeps what a waiting call will need.
+    pub(super) fn wait(&mut self, number: u64, call: W) {
+        self.waiting.push_back((number, call));
+    }
+
+    /// The next call whose turn it is.
+    pub(super) fn next_waiting(&mut self) -> Option<(u64, W)> {
+        if self.running >= self.max_running {
+            return None;
+        }
+        let (number, call) = self.waiting.pop_front()?;
+        if let Some(entry) = self.calls.get_mut(&number) {
+            entry.running = true;
+            self.running += 1;
+        }
+        Some((number, call))
+    }
+
+    /// Whether a call is past waiting.
+    pub(super) fn is_running(&self, number: u64) -> bool {
+        self.calls.get(&number).is_some_and(|call| call.running)
+    }
+
+    /// Remembers how to stop a running call.
+    pub(super) fn running_as(&mut self, number: u64, abort: AbortHandle) {
+        if let Some(call) = self.calls.get_mut(&number) {
+            call.abort = Some(abort);
+        }
+    }
+
+    /// The id of a call that is still owed frames.
+    pub(super) fn id(&self, number: u64) -> Option<Arc<str>> {
+        self.calls.get(&number).map(|call| call.id.clone())
+    }
+
+    /// Ends a call: its id is free again, its task is stopped if it still runs. Gives the id to
+    /// write the last frame under, once.
+    pub(super) fn end(&mut self, number: u64) -> Option<Arc<str>> {
+        let call = self.calls.remove(&number)?;
+        self.numbers.remove(&call.id);
+        if call.running {
+            self.running -= 1;
+        } else {
+            self.waiting.retain(|(waiting, _)| *waiting != number);
+        }
+        if let Some(abort) = call.abort {
+            abort.abort();
+        }
+        Some(call.id)
+    }
+
+    /// Ends the call of an id, if it is in flight.
+    pub(super) fn cancel(&mut self, id: &str) -> Option<Arc<str>> {
+        let number = *self.numbers.get(id)?;
+        self.end(number)
+    }
+
+    /// Ends all calls, in the order in which they came.
+    pub(super) fn end_all(&mut self) -> Vec<Arc<str>> {
+        let mut numbers: Vec<u64> = self.calls.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers.into_iter().filter_map(|number| self.end(number)).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn repeated_ids_join_or_conflict() {
+        let mut calls = Inflight::<()>::new(2, 2);
+        assert_eq!(calls.admit("1", 7), Admission::Run(0));
+        assert_eq!(calls.admit("1", 7), Admission::Joined);
+        assert_eq!(calls.admit("1", 8), Admission::Conflict);
+        assert_eq!(calls.admit("\"1\"", 8), Admission::Run(1));
+        assert_eq!(calls.end(0).as_deref(), Some("1"));
+        assert_eq!(calls.admit("1", 8), Admission::Run(2));
+    }
+
+    #[test]
+    fn calls_beyond_the_limits_wait_in_order_and_then_are_refused() {
+        let mut calls = Inflight::new(1, 2);
+        assert_eq!(calls.admit("a", 0), Admission::Run(0));
+        for (id, number) in [("b", 1), ("c", 2)] {
+            assert_eq!(calls.admit(id, 0), Admission::Wait(number));
+            calls.wait(number, id);
+        }
+        assert_eq!(calls.admit("d", 0), Admission::Full);
+        assert_eq!(calls.next_waiting(), None);
+        calls.end(0);
+        assert_eq!(calls.next_waiting(), Some((1, "b")));
+        assert_eq!(calls.cancel("c").as_deref(), Some("c"));
+        assert_eq!(calls.cancel("c"), None);
+        calls.end(1);
+        assert_eq!(calls.next_waiting(), None);
+        assert!(calls.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn each_admitted_id_is_given_out_once(
+            steps in proptest::collection::vec((0..6_u8, 0..3_u8), 0..200),
+        ) {
+            let mut calls = Inflight::new(2, 2);
+            let (mut admitted, mut ended) = (0_u32, 0_u32);
+            for (id, what) in steps {
+                let id = id.to_string();
+                match what {
+                    0 => match calls.admit(&id, 0) {
+                        Admission::Run(_) => admitted += 1,
+                        Admission::Wait(number) => {
+                            calls.wait(number, ());
+                            admitted += 1;
+                        }
+                        Admission::Joined | Admission::Conflict | Admission::Full => {}
+                    },
+                    1 => ended += u32::from(calls.cancel(&id).is_some()),
+                    _ => drop(calls.next_waiting()),
+                }
+                prop_assert!(calls.running <= 2 && calls.waiting.len() <= 2);
+                prop_assert_eq!(calls.calls.len(), calls.running + calls.waiting.len());
+            }
+            ended += u32::try_from(calls.end_all().len()).unwrap();
+            prop_assert_eq!(admitted, ended);
+            prop_assert_eq!(calls.running, 0);
+        }
+    }
+}

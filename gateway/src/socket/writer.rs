@@ -1,0 +1,105 @@
+//! Frames go into the write buffer; a flush sends what is there in one write.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as Code;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tollgate_proto::close::CloseCode;
+
+use super::{Incoming, Ready, Socket};
+
+/// Answers of calls wait in their queue while this much is unsent.
+const CALLS_WAIT_ABOVE: usize = 256 << 10;
+/// A client that has left this much unread and sends on costs too much.
+const OVERFLOW_ABOVE: usize = 1 << 20;
+/// How long a closing handshake may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+impl Socket {
+    /// Puts a text message into the write buffer.
+    pub(crate) fn write(&mut self, text: String) {
+        self.unflushed = true;
+        self.queued = self.queued.saturating_add(text.len());
+        // The message is taken even when nothing can be sent now. A socket that is closing
+        // takes none, and its end is on the way.
+        let _ = self.protocol.write(&mut Corked, Message::text(text));
+    }
+
+    /// Whether answers of calls may be written now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queued < CALLS_WAIT_ABOVE
+    }
+
+    /// Whether the client has left too much unread.
+    pub(crate) fn overflows(&self) -> bool {
+        self.queued > OVERFLOW_ABOVE && self.unflushed
+    }
+
+    /// Whether something waits to leave, and how much has left so far.
+    pub(crate) fn backlog(&self) -> Option<u64> {
+        self.unflushed.then_some(self.sent)
+    }
+
+    /// Sends what is buffered, as far as the client takes it.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Self { stream, protocol, sent, .. } = self;
+        match protocol.flush(&mut Ready { stream, cx, sent }) {
+            Ok(()) => {
+                self.unflushed = false;
+                self.queued = 0;
+                Poll::Ready(Ok(()))
+            }
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Says goodbye and waits a moment for the client to say so too.
+    pub(crate) async fn close(mut self, code: CloseCode) {
+        let frame = CloseFrame { code: Code::from(code.code()), reason: code.reason().into() };
+        let _ = self.protocol.close(&mut Corked, Some(frame));
+        self.finish().await;
+    }
+
+    /// Sends the rest, reads until the client has said goodbye too, and lets the connection end
+    /// without a reset, which could overtake what was sent.
+    pub(crate) async fn finish(mut self) {
+        let goodbye = async {
+            if poll_fn(|cx| self.poll_flush(cx)).await.is_err() {
+                return;
+            }
+            while !matches!(poll_fn(|cx| self.poll_read(cx)).await, Incoming::End(_)) {}
+            let _ = poll_fn(|cx| self.poll_flush(cx)).await;
+            let _ = self.stream.shutdown().await;
+            let mut rest = vec![0; 4 << 10];
+            while matches!(self.stream.read(&mut rest).await, Ok(1..)) {}
+        };
+        // A client that neither reads nor closes is left.
+        let _ = timeout(GOODBYE, goodbye).await;
+    }
+}
+
+/// A stream that takes nothing now: what is written stays in the buffer.
+struct Corked;
+
+impl io::Read for Corked {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+impl io::Write for Corked {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}

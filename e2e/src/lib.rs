@@ -1,1 +1,118 @@
-//! (skeleton)
+//! The harness: a whole Tollgate in this process, on ports and a folder of its own, and what the
+//! tests need to talk to it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tollgate::{DEFAULTS, Settings};
+use tollgate_client::{Client, Config, Request};
+use tollgate_runtime::clock::SystemClock;
+use tollgate_runtime::config::{self, Flags};
+use tollgate_runtime::lifecycle::Lifecycle;
+
+pub mod raw;
+
+/// A password that the policy takes.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A Tollgate of a test's own. It ends with the value.
+pub struct Tollgate {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// The admin's API key.
+    pub admin_key: String,
+    life: Lifecycle,
+    _data: TempDir,
+}
+
+impl Tollgate {
+    /// Starts one and claims it.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with other settings: dotted path and value.
+    pub async fn start_with(settings: &[(&'static str, &str)]) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let mut flags = vec![
+            ("gateway.listen", "127.0.0.1:0".to_owned()),
+            ("gateway.admin_listen", "127.0.0.1:0".to_owned()),
+            ("iam.listen", "127.0.0.1:0".to_owned()),
+            ("iam.data_dir", data.path().join("data").display().to_string()),
+            ("iam.password.rounds", "100000".to_owned()),
+        ];
+        flags.extend(settings.iter().map(|(path, value)| (*path, (*value).to_owned())));
+        // No file: the tests shall not read what lies in the folder they are started in.
+        let empty = data.path().join("tollgate.toml");
+        std::fs::write(&empty, "")?;
+        let flags = Flags { file: Some(empty), settings: flags };
+        let settings: Settings = config::load(&DEFAULTS, &flags, [])?;
+        let life = Lifecycle::new();
+        let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
+        let mut tollgate =
+            Self { address: running.gateway.address, admin_key: String::new(), life, _data: data };
+        let claimed = tollgate.post("/api/v1/auth/bootstrap", None, &json!({})).await?.1;
+        let key = claimed["bootstrap_admin_api_key"].as_str().context("no key")?;
+        tollgate.admin_key = key.to_owned();
+        Ok(tollgate)
+    }
+
+    /// The base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// One HTTP request: status and JSON.
+    pub async fn post(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: &Value,
+    ) -> anyhow::Result<(u16, Value)> {
+        raw::post(self.address, path, token, body.to_string().as_bytes()).await
+    }
+
+    /// One operation of IAM as the admin; fails if it is refused.
+    pub async fn iam(&self, request: Value) -> anyhow::Result<Value> {
+        let (status, reply) = self.post("/api/v1/iam", Some(&self.admin_key), &request).await?;
+        anyhow::ensure!(status == 200 && reply.get("error").is_none(), "{status} {reply}");
+        Ok(reply)
+    }
+
+    /// A user of the default workspace: id and API key.
+    pub async fn user(&self, name: &str, role: &str) -> anyhow::Result<(String, String)> {
+        let user = json!({ "username": name, "password": PASSWORD, "roles": [role] });
+        let made =
+            self.iam(json!({ "operation": "create-user", "workspace": "default", "user": user }));
+        let id = made.await?["user"]["id"].as_str().context("no id")?.to_owned();
+        let key = json!({ "user_id": id, "name": "e2e" });
+        let made = self.iam(json!({ "operation": "create-api-key", "key": key })).await?;
+        let key = made["api_key_plaintext"].as_str().context("no key")?.to_owned();
+        Ok((id, key))
+    }
+
+    /// The SDK's client, authenticated as the admin.
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::connect(Config::new(&self.url()).token(self.admin_key.clone())).await?)
+    }
+
+    /// Stops it as SIGTERM does.
+    pub async fn stop(&self) -> bool {
+        self.life.stop(Duration::from_secs(15)).await
+    }
+}
+
+impl Drop for Tollgate {
+    fn drop(&mut self) {
+        self.life.stop.cancel();
+    }
+}
+
+/// A call of the built-in echo.
+pub fn echo(prompt: &str) -> Request {
+    let body = json!({ "prompt": prompt });
+    Request::new("text-completion", &body).expect("an object of strings is JSON").flow("default")
+}

@@ -1,1 +1,111 @@
-//! (skeleton)
+//! `tollgate`: gateway and IAM in one process, over loopback, on an embedded journal.
+//!
+//! The two speak as they do across machines, under a service secret that is made at the first
+//! start. Tests start the same thing with ports of their own.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tollgate_gateway::GatewaySettings;
+use tollgate_iam::config::IamSettings;
+use tollgate_iam::hash::Hash;
+use tollgate_runtime::clock::SharedClock;
+use tollgate_runtime::config::{ConfigError, LinkSettings, LogSettings, SHARED_DEFAULTS};
+use tollgate_runtime::files::{self, FileError};
+use tollgate_runtime::lifecycle::Lifecycle;
+
+/// What this process adds to the defaults of both services: whoever asks first, from this
+/// machine, becomes the admin.
+const OWN_DEFAULTS: &str = "[iam]\nbootstrap_mode = \"bootstrap\"\n";
+
+/// The documented defaults of every section.
+pub const DEFAULTS: [&str; 4] =
+    [tollgate_gateway::DEFAULTS, tollgate_iam::config::DEFAULTS, SHARED_DEFAULTS, OWN_DEFAULTS];
+
+/// The service secret's file in the data folder, unless a setting names another.
+const SECRET: &str = "link.secret";
+
+/// Every section.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The gateway.
+    pub gateway: GatewaySettings,
+    /// IAM.
+    pub iam: IamSettings,
+    /// Between them.
+    pub link: LinkSettings,
+    /// Logs.
+    pub log: LogSettings,
+}
+
+/// Why `tollgate` did not start, in one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The settings of IAM do not go together.
+    #[error(transparent)]
+    Settings(#[from] tollgate_iam::config::InvalidSettings),
+    /// The data folder.
+    #[error("iam.data_dir: {0}")]
+    DataFolder(FileError),
+    /// The service secret.
+    #[error("link.secret_file: {0}")]
+    Secret(FileError),
+    /// The machine gave no random bytes.
+    #[error(transparent)]
+    Draw(#[from] tollgate_iam::draw::DrawError),
+    /// IAM.
+    #[error(transparent)]
+    Iam(#[from] tollgate_iam::StartError),
+    /// The gateway.
+    #[error(transparent)]
+    Gateway(#[from] tollgate_gateway::StartError),
+}
+
+/// Both services, at work.
+#[derive(Debug)]
+pub struct Running {
+    /// The gateway.
+    pub gateway: tollgate_gateway::Running,
+    /// IAM.
+    pub iam: tollgate_iam::Running,
+}
+
+impl Settings {
+    /// Checks what the types do not.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.iam.check()?;
+        Ok(())
+    }
+}
+
+/// Starts IAM, then the gateway. Both stop with `life`.
+pub async fn start(
+    settings: &Settings,
+    clock: SharedClock,
+    life: &Lifecycle,
+) -> Result<Running, StartError> {
+    let folder = &settings.iam.data_dir;
+    files::make_private_folder(folder).map_err(StartError::DataFolder)?;
+    let secret = read_service_secret(&settings.link, folder)?;
+    let iam = tollgate_iam::start(&settings.iam, secret.clone(), clock.clone(), life).await?;
+    let gateway_settings =
+        GatewaySettings { iam_url: format!("http://{}", iam.address), ..settings.gateway.clone() };
+    let gateway =
+        tollgate_gateway::start(&gateway_settings, &settings.link, &secret, clock, life).await?;
+    Ok(Running { gateway, iam })
+}
+
+fn read_service_secret(link: &LinkSettings, folder: &Path) -> Result<SecretString, StartError> {
+    let secret = if link.secret_file == PathBuf::new() {
+        let drawn = Hash(tollgate_iam::draw::bytes()?);
+        files::read_or_make_secret(&folder.join(SECRET), || drawn.to_string())
+    } else {
+        files::read_secret(&link.secret_file)
+    };
+    secret.map(SecretString::from).map_err(StartError::Secret)
+}

@@ -1,2 +1,106 @@
-//! (skeleton)
-fn main() {}
+//! `tollgate`: what `cargo run --release` starts.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::ExposeSecret;
+use tollgate::{DEFAULTS, Running, Settings, StartError};
+use tollgate_runtime::clock::SystemClock;
+use tollgate_runtime::command::{self, ServerArgs};
+use tollgate_runtime::lifecycle::{Lifecycle, wait_for_signal};
+use tollgate_runtime::log;
+
+/// Gateway and IAM in one process, on a data folder of its own.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version)]
+struct Line {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    own: OwnArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Settings that people type.
+#[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the help shows it as it stands here")]
+struct OwnArgs {
+    /// The folder of data and keys (setting iam.data_dir).
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Where clients connect (setting gateway.listen).
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// How the first admin comes to be: token or bootstrap (setting iam.bootstrap_mode).
+    #[arg(long, value_name = "MODE")]
+    bootstrap_mode: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask the running server whether it is ready.
+    Healthcheck,
+    /// Print a new API key, to be used as bootstrap token.
+    Keygen,
+}
+
+fn main() -> ExitCode {
+    let line = Line::parse();
+    command::run("tollgate", run(line))
+}
+
+async fn run(line: Line) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if let Some(Command::Keygen) = line.command {
+        writeln!(std::io::stdout(), "{}", tollgate_iam::draw::api_key()?.expose_secret())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let own = vec![
+        ("iam.data_dir", line.own.data_dir.map(|path| path.display().to_string())),
+        ("gateway.listen", line.own.listen.map(|address| address.to_string())),
+        ("iam.bootstrap_mode", line.own.bootstrap_mode),
+    ];
+    let loaded = line.server.load::<Settings, StartError>(&DEFAULTS, own, Settings::check)?;
+    let Some(settings) = loaded else { return Ok(ExitCode::SUCCESS) };
+    match line.command {
+        Some(Command::Healthcheck) => Ok(command::healthcheck(settings.gateway.admin_listen).await),
+        Some(Command::Keygen) | None => serve(settings).await,
+    }
+}
+
+async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    log::init(&settings.log)?;
+    let life = Lifecycle::new();
+    let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
+    greet(&settings, &running)?;
+    let signal = wait_for_signal().await?;
+    tracing::info!(signal, "draining");
+    if !life.stop(settings.gateway.patience()).await {
+        tracing::warn!("not everything ended in time");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Three lines for whoever started it: what it is, where it listens, how to go on.
+fn greet(settings: &Settings, running: &Running) -> std::io::Result<()> {
+    let (url, data) = (running.gateway.address, settings.iam.data_dir.display());
+    let next = if running.iam.bootstrap_available {
+        "Nobody owns it yet: `tg bootstrap-iam` prints the admin's API key, once."
+    } else {
+        "`tg whoami` with an API key or a login tells who you are."
+    };
+    let mut out = std::io::stderr().lock();
+    writeln!(
+        out,
+        "Tollgate {}: WebSocket gateway and IAM in one process.",
+        env!("CARGO_PKG_VERSION")
+    )?;
+    writeln!(
+        out,
+        "Clients connect to ws://{url}/api/v1/socket and http://{url}; data is in {data}."
+    )?;
+    writeln!(out, "{next}")
+}

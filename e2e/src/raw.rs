@@ -1,0 +1,147 @@
+//! The wire by hand: what no SDK would send.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Nothing here takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A WebSocket on which tests send what they like.
+pub struct Socket(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// What came off it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Received {
+    /// A frame.
+    Frame(Value),
+    /// The server closed with this code.
+    Closed(u16),
+    /// The connection ended without a close frame.
+    Gone,
+}
+
+impl Socket {
+    /// Opens one without authenticating.
+    pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        Self::open_at(&format!("ws://{address}/api/v1/socket")).await
+    }
+
+    /// Opens one at a URL of the test's own.
+    pub async fn open_at(url: &str) -> anyhow::Result<Self> {
+        Ok(Self(connect_async(url).await?.0))
+    }
+
+    /// Opens one and authenticates.
+    pub async fn authenticated(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let mut socket = Self::open(address).await?;
+        let answer = socket.auth(token).await?;
+        anyhow::ensure!(answer["type"] == "auth-ok", "{answer}");
+        Ok(socket)
+    }
+
+    /// Sends an auth frame and gives the next frame.
+    pub async fn auth(&mut self, token: &str) -> anyhow::Result<Value> {
+        self.send(&json!({ "type": "auth", "token": token })).await?;
+        self.frame().await
+    }
+
+    /// Sends a frame.
+    pub async fn send(&mut self, frame: &Value) -> anyhow::Result<()> {
+        self.send_text(&frame.to_string()).await
+    }
+
+    /// Sends any text.
+    pub async fn send_text(&mut self, text: &str) -> anyhow::Result<()> {
+        Ok(self.0.send(Message::text(text)).await?)
+    }
+
+    /// Sends a call of the echo.
+    pub async fn call(&mut self, id: Value, request: Value) -> anyhow::Result<()> {
+        let frame = json!({
+            "id": id, "service": "text-completion", "flow": "default", "request": request,
+        });
+        self.send(&frame).await
+    }
+
+    /// The next frame.
+    pub async fn frame(&mut self) -> anyhow::Result<Value> {
+        match self.next().await? {
+            Received::Frame(frame) => Ok(frame),
+            other => bail!("a frame was expected, and there came {other:?}"),
+        }
+    }
+
+    /// The next frame, as the bytes that came.
+    pub async fn text(&mut self) -> anyhow::Result<String> {
+        match tokio::time::timeout(PATIENCE, self.0.next()).await?.context("gone")?? {
+            Message::Text(text) => Ok(text.to_string()),
+            other => bail!("{other:?}"),
+        }
+    }
+
+    /// The code of the close, and the frames before it.
+    pub async fn close(&mut self) -> anyhow::Result<(Vec<Value>, u16)> {
+        let mut frames = Vec::new();
+        loop {
+            match self.next().await? {
+                Received::Frame(frame) => frames.push(frame),
+                Received::Closed(code) => return Ok((frames, code)),
+                Received::Gone => bail!("gone without a close, after {frames:?}"),
+            }
+        }
+    }
+
+    /// Whatever comes next.
+    pub async fn next(&mut self) -> anyhow::Result<Received> {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.0.next()).await.context("nothing came")? {
+                Some(Ok(Message::Text(text))) => {
+                    return Ok(Received::Frame(serde_json::from_str(&text)?));
+                }
+                Some(Ok(Message::Close(close))) => {
+                    return Ok(Received::Closed(close.map_or(1005, |close| close.code.into())));
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(other)) => bail!("not a text frame: {other:?}"),
+                Some(Err(_)) | None => return Ok(Received::Gone),
+            }
+        }
+    }
+}
+
+/// One HTTP/1.1 request on a connection of its own: status and JSON (null if it is none).
+pub async fn post(
+    address: SocketAddr,
+    path: &str,
+    token: Option<&str>,
+    body: &[u8],
+) -> anyhow::Result<(u16, Value)> {
+    let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\n{}Content-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        bearer.unwrap_or_default(),
+        body.len()
+    );
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(body).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = tokio::time::timeout(PATIENCE, exchange).await??;
+    let text = String::from_utf8(answer)?;
+    let (head, body) = text.split_once("\r\n\r\n").context("no head")?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    Ok((status, serde_json::from_str(body).unwrap_or_default()))
+}

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// The workspace [default: the token's own]
     #[arg(short, long, value_name = "ID")]
     workspace: Option<String>,
-    /// Ask for a stream, and print its parts as they come
+    /// Ask for a stream; with --json, print every part and not the last alone
     #[arg(short, long)]
     stream: bool,
     /// Print each response as one line of JSON
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()>
     let is_anonymous = token.is_none();
     let client = Client::connect(Config { token, ..Config::new(url) }).await?;
     let mut show = Show::new(context.output, args.json);
-    let result = exchange(&client, request, args.stream, &mut show).await;
+    let result = exchange(&client, request, args.stream || !args.json, &mut show).await;
     client.close().await;
     match result {
         Err(error) if is_anonymous && lacks_authority(&error) => bail!("{error}{NO_TOKEN}"),

@@ -116,7 +116,7 @@ fn help_of_call() {
           -o, --operation <OP>   The operation, for services that offer several
           -f, --flow <FLOW>      The flow, or none [default: default, or none with --operation]
           -w, --workspace <ID>   The workspace [default: the token's own]
-          -s, --stream           Ask for a stream, and print its parts as they come
+          -s, --stream           Ask for a stream; with --json, print every part and not the last alone
               --json             Print each response as one line of JSON
           -d, --deadline <TIME>  Give up after this long: 500ms, 30s, 5m
           -h, --help             Print help

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use anyhow::Context as _;
 use serde_json::value::RawValue;
-use tollgate_proto::json::Object;
+use tollgate_proto::json::{Object, push_string};
 
 use crate::command::Misuse;
 
@@ -33,20 +33,20 @@ pub(super) fn complete(
     let text = text.trim();
     let object = Object::parse(text).map_err(|error| misuse(error.to_string()))?;
     let mut set = Vec::new();
+    let mut quoted = String::new();
     if let Some(operation) = operation {
         if object.get("operation").is_some()
             && object.text("operation").as_deref() != Some(operation)
         {
             return Err(Misuse("the request and --operation name different operations".to_owned()));
         }
-        set.push(("operation", operation));
+        push_string(&mut quoted, operation);
+        set.push(("operation", quoted.as_str()));
     }
-    let mut text = object.rewrite(&set, &[]);
     if as_stream && object.get("streaming").is_none() {
-        let separator = if text == "{}" { "" } else { "," };
-        text.insert_str(1, &format!(r#""streaming":true{separator}"#));
+        set.push(("streaming", "true"));
     }
-    RawValue::from_string(text).map_err(|error| misuse(error.to_string()))
+    RawValue::from_string(object.rewrite(&set, &[])).map_err(|error| misuse(error.to_string()))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 pub mod raw;
 
 /// A password that the policy takes.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "eleven green kettles sing";
 
 /// A Tollgate of a test's own. It ends with the value.
 pub struct Tollgate {

@@ -1,0 +1,6 @@
+//! Gateway, IAM and clients together, over real sockets.
+
+mod auth;
+mod calls;
+mod http;
+mod sdk;

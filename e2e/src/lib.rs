@@ -56,7 +56,7 @@ impl Tollgate {
             Self { address: running.gateway.address, admin_key: String::new(), life, _data: data };
         let claimed = tollgate.post("/api/v1/auth/bootstrap", None, &json!({})).await?.1;
         let key = claimed["bootstrap_admin_api_key"].as_str().context("no key")?;
-        tollgate.admin_key = key.to_owned();
+        key.clone_into(&mut tollgate.admin_key);
         Ok(tollgate)
     }
 
@@ -96,7 +96,7 @@ impl Tollgate {
 
     /// The SDK's client, authenticated as the admin.
     pub async fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::connect(Config::new(&self.url()).token(self.admin_key.clone())).await?)
+        Ok(Client::connect(Config::new(self.url()).token(self.admin_key.clone())).await?)
     }
 
     /// Stops it as SIGTERM does.
@@ -112,7 +112,7 @@ impl Drop for Tollgate {
 }
 
 /// A call of the built-in echo.
-pub fn echo(prompt: &str) -> Request {
+pub fn echo(prompt: &str) -> anyhow::Result<Request> {
     let body = json!({ "prompt": prompt });
-    Request::new("text-completion", &body).expect("an object of strings is JSON").flow("default")
+    Ok(Request::new("text-completion", &body)?.flow("default"))
 }

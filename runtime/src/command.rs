@@ -22,16 +22,16 @@ pub const EXIT_UNUSABLE: u8 = 2;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerArgs {
     /// Read settings from this file instead of ./tollgate.toml.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Check the configuration, say "ok" and exit.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub check_config: bool,
     /// Print the configuration that is in force, as TOML, and exit.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub print_config: bool,
     /// The log level: error, warn, info, debug or trace (setting log.level).
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL")]
     pub log: Option<String>,
 }
 

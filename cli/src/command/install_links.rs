@@ -39,9 +39,7 @@ pub(crate) fn run(args: &Args, context: &Context<'_>) -> anyhow::Result<()> {
 }
 
 fn install(dir: &Path, executable: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !dir.is_dir() {
-        bail!("{} is no directory", dir.display());
-    }
+    fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let links: Vec<_> = linkable().iter().map(|name| dir.join(format!("tg-{name}"))).collect();
     for link in &links {
         if !is_free(link, executable)? {

@@ -2,5 +2,6 @@
 
 mod auth;
 mod calls;
+mod docs;
 mod http;
 mod sdk;

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tollgate_gateway::{DEFAULTS, GatewaySettings};
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::command::{self, ServerArgs};
 use tollgate_runtime::config::{LinkSettings, LogSettings, SHARED_DEFAULTS};
-use tollgate_runtime::lifecycle::{Lifecycle, wait_for_signal};
+use tollgate_runtime::lifecycle::{Lifecycle, run_until_signal};
 use tollgate_runtime::{files, log};
 
 /// The WebSocket gateway: first-frame authentication, calls multiplexed by id, every frame
@@ -21,18 +21,11 @@ use tollgate_runtime::{files, log};
 struct Line {
     #[command(flatten)]
     server: ServerArgs,
-    #[command(flatten)]
-    own: OwnArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-/// Settings that people type.
-#[derive(Debug, Args)]
-struct OwnArgs {
     /// Where clients connect (setting gateway.listen).
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(line: Line) -> anyhow::Result<ExitCode> {
-    let own = vec![("gateway.listen", line.own.listen.map(|address| address.to_string()))];
+    let own = vec![("gateway.listen", line.listen.map(|address| address.to_string()))];
     let loaded = line.server.load(&[DEFAULTS, SHARED_DEFAULTS], own, check)?;
     let Some(settings) = loaded else { return Ok(ExitCode::SUCCESS) };
     match line.command {
@@ -83,10 +76,6 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let running =
         tollgate_gateway::start(gateway, link, &secret, SystemClock::shared(), &life).await?;
     tracing::info!(address = %running.address, "the gateway is listening");
-    let signal = wait_for_signal().await?;
-    tracing::info!(signal, "draining");
-    if !life.stop(gateway.patience()).await {
-        tracing::warn!("not everything ended in time");
-    }
+    run_until_signal(&life, gateway.patience()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@
 //! [`start`] is the way in for a process that embeds it.
 
 pub mod config;
+pub mod flags;
 mod app;
 pub mod transport;
 pub mod operation;

@@ -1,19 +1,19 @@
 //! `tollgate-iam`: IAM as a process of its own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tollgate_iam::config::{DEFAULTS, IamSettings};
+use tollgate_iam::flags::IamFlags;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::command::{self, ServerArgs};
 use tollgate_runtime::config::{LinkSettings, LogSettings, SHARED_DEFAULTS};
-use tollgate_runtime::lifecycle::{Lifecycle, wait_for_signal};
+use tollgate_runtime::lifecycle::{Lifecycle, run_until_signal};
 use tollgate_runtime::probes::{self, Readiness};
 use tollgate_runtime::{files, log};
 
@@ -27,24 +27,12 @@ struct Line {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    own: OwnArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-/// Settings that people type.
-#[derive(Debug, Args)]
-#[expect(clippy::doc_markdown, reason = "the help shows it as it stands here")]
-struct OwnArgs {
-    /// The folder of data and keys (setting iam.data_dir).
-    #[arg(long, value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
+    iam: IamFlags,
     /// Where the gateway finds IAM (setting iam.listen).
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// How the first admin comes to be: token or bootstrap (setting iam.bootstrap_mode).
-    #[arg(long, value_name = "MODE")]
-    bootstrap_mode: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,12 +71,8 @@ async fn run(line: Line) -> anyhow::Result<ExitCode> {
 }
 
 fn load(line: &Line) -> anyhow::Result<Option<Settings>> {
-    let text = |path: &PathBuf| path.display().to_string();
-    let own = vec![
-        ("iam.data_dir", line.own.data_dir.as_ref().map(text)),
-        ("iam.listen", line.own.listen.map(|address| address.to_string())),
-        ("iam.bootstrap_mode", line.own.bootstrap_mode.clone()),
-    ];
+    let mut own = line.iam.clone().settings();
+    own.push(("iam.listen", line.listen.map(|address| address.to_string())));
     line.server.load(&[DEFAULTS, SHARED_DEFAULTS], own, Settings::check)
 }
 
@@ -115,12 +99,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     probes::serve(address, "iam.admin_listen", readiness.clone(), &life).await?;
     tollgate_iam::start(&settings.iam, secret, SystemClock::shared(), &life).await?;
     readiness.set("iam", true);
-    let signal = wait_for_signal().await?;
-    tracing::info!(signal, "stopping");
-    readiness.set("iam", false);
-    if !life.stop(PATIENCE).await {
-        tracing::warn!("not everything ended in time");
-    }
+    run_until_signal(&life, PATIENCE).await?;
     Ok(ExitCode::SUCCESS)
 }
 

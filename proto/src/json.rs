@@ -47,8 +47,8 @@ pub enum ObjectError {
 
 /// Checks depth and number of tokens without parsing.
 ///
-/// `serde_json` skips a raw value without a recursion limit, so this stands in front of it. Text
-/// that is no JSON may pass here; the parser refuses it.
+/// `serde_json` skips a raw value whatever its depth, so this stands in front of every reader of the
+/// value itself. Text that is no JSON may pass here; the parser refuses it.
 pub fn check_limits(text: &str, limits: Limits) -> Result<(), ObjectError> {
     let (mut depth, mut tokens) = (0_usize, 0_usize);
     let mut bytes = text.bytes();

@@ -31,8 +31,18 @@ impl Lifecycle {
     }
 }
 
+/// Runs until SIGTERM or SIGINT, then says *stop* and waits for what runs, at most `patience`.
+pub async fn run_until_signal(life: &Lifecycle, patience: Duration) -> std::io::Result<()> {
+    let signal = wait_for_signal().await?;
+    tracing::info!(signal, "stopping");
+    if !life.stop(patience).await {
+        tracing::warn!("not everything ended in time");
+    }
+    Ok(())
+}
+
 /// Waits for SIGTERM or SIGINT and names it.
-pub async fn wait_for_signal() -> std::io::Result<&'static str> {
+async fn wait_for_signal() -> std::io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Both arms only wait: nothing is lost when the other wins.

@@ -2,15 +2,15 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret;
 use tollgate::{DEFAULTS, Running, Settings, StartError};
+use tollgate_iam::flags::IamFlags;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::command::{self, ServerArgs};
-use tollgate_runtime::lifecycle::{Lifecycle, wait_for_signal};
+use tollgate_runtime::lifecycle::{Lifecycle, run_until_signal};
 use tollgate_runtime::log;
 
 /// Gateway and IAM in one process, on a data folder of its own.
@@ -20,24 +20,12 @@ struct Line {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    own: OwnArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-/// Settings that people type.
-#[derive(Debug, Args)]
-#[expect(clippy::doc_markdown, reason = "the help shows it as it stands here")]
-struct OwnArgs {
-    /// The folder of data and keys (setting iam.data_dir).
-    #[arg(long, value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
+    iam: IamFlags,
     /// Where clients connect (setting gateway.listen).
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// How the first admin comes to be: token or bootstrap (setting iam.bootstrap_mode).
-    #[arg(long, value_name = "MODE")]
-    bootstrap_mode: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,11 +46,8 @@ async fn run(line: Line) -> Result<ExitCode, Box<dyn std::error::Error>> {
         writeln!(std::io::stdout(), "{}", tollgate_iam::draw::api_key()?.expose_secret())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let own = vec![
-        ("iam.data_dir", line.own.data_dir.map(|path| path.display().to_string())),
-        ("gateway.listen", line.own.listen.map(|address| address.to_string())),
-        ("iam.bootstrap_mode", line.own.bootstrap_mode),
-    ];
+    let mut own = line.iam.settings();
+    own.push(("gateway.listen", line.listen.map(|address| address.to_string())));
     let loaded = line.server.load::<Settings, StartError>(&DEFAULTS, own, Settings::check)?;
     let Some(settings) = loaded else { return Ok(ExitCode::SUCCESS) };
     match line.command {
@@ -76,11 +61,7 @@ async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error
     let life = Lifecycle::new();
     let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
     greet(&settings, &running)?;
-    let signal = wait_for_signal().await?;
-    tracing::info!(signal, "draining");
-    if !life.stop(settings.gateway.patience()).await {
-        tracing::warn!("not everything ended in time");
-    }
+    run_until_signal(&life, settings.gateway.patience()).await?;
     Ok(ExitCode::SUCCESS)
 }
 

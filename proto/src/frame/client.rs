@@ -136,12 +136,6 @@ impl<'a> ClientFrame<'a> {
     /// # Errors
     /// Says what to answer; the socket stays open.
     pub fn parse(text: &'a str, limits: Limits) -> Result<Self, Malformed<'a>> {
-        if json::check_limits(text, limits).is_err() {
-            return Err(Malformed::new(
-                ErrorKind::InvalidRequest,
-                "the frame is nested too deep or has too many members",
-            ));
-        }
         let is_object = text.trim_ascii_start().starts_with('{');
         let envelope = match serde_json::from_str::<Envelope<'a>>(text) {
             Ok(envelope) if is_object => envelope,
@@ -158,6 +152,15 @@ impl<'a> ClientFrame<'a> {
         };
         if envelope.id.is_some_and(|id| id.get().len() > MAX_ID) {
             return Err(Malformed::new(ErrorKind::InvalidRequest, "the id is too long"));
+        }
+        // After the envelope, whose values are skipped without recursion: a caller that waits for
+        // this id is told.
+        if json::check_limits(text, limits).is_err() {
+            return Err(Malformed {
+                id: envelope.id,
+                kind: ErrorKind::InvalidRequest,
+                message: "the frame is nested too deep or has too many members",
+            });
         }
         match envelope.r#type.and_then(text_of).as_deref() {
             Some("auth") => Ok(Self::Auth(AuthFrame::read(&envelope))),
@@ -374,6 +377,7 @@ mod tests {
             "deadline_ms must be a whole number of milliseconds",
         );
         let deep = format!(r#"{{"id":1,"request":{}{}}}"#, "[".repeat(99), "]".repeat(99));
+        assert_eq!(malformed(&deep).0, Some("1".into()));
         assert_eq!(malformed(&deep).1, "invalid-request");
     }
 

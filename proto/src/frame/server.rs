@@ -254,7 +254,7 @@ pub enum ServerFrame<'a> {
 }
 
 /// An `error` object as a client reads it: its type may be one that we do not know.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 pub struct ReceivedError {
     /// The error's type.
     #[serde(default)]
@@ -294,6 +294,11 @@ impl<'a> ServerFrame<'a> {
             return Ok(Self::Response { id, response, complete: envelope.complete });
         }
         match (envelope.r#type.as_deref(), envelope.error) {
+            // Other gateways are known to send the text alone.
+            (None, Some(serde_json::Value::String(message))) => {
+                let error = ReceivedError { message, ..ReceivedError::default() };
+                Ok(Self::Error { id: envelope.id, error })
+            }
             (None, Some(error)) => {
                 Ok(Self::Error { id: envelope.id, error: serde_json::from_value(error)? })
             }

@@ -4,4 +4,5 @@ mod auth;
 mod calls;
 mod docs;
 mod http;
+mod python;
 mod sdk;

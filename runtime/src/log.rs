@@ -1,5 +1,7 @@
 //! Logs on stderr, for people or for programs.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -15,6 +17,8 @@ pub struct InvalidLevel(#[from] tracing_subscriber::filter::ParseError);
 pub fn init(settings: &LogSettings) -> Result<(), InvalidLevel> {
     let filter = EnvFilter::try_new(&settings.level)?;
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for eyes: files and log collectors get plain text. NO_COLOR turns them off too.
+    let builder = if std::io::stderr().is_terminal() { builder } else { builder.with_ansi(false) };
     // A second subscriber is refused; tests start many processes' worth of services in one.
     let _ = match settings.format {
         LogFormat::Text => builder.with_target(false).finish().try_init(),

@@ -1,6 +1,6 @@
 //! Files that hold secrets: made once, readable by their owner only.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions, hard_link, remove_file};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -49,12 +49,21 @@ pub fn read_secret(path: &Path) -> Result<String, FileError> {
 }
 
 /// Makes a secret file that must not be there yet, and makes sure that it stays.
+///
+/// It is written under another name and linked when it is complete: a crash leaves no secret or
+/// all of it, and of two processes one wins.
 pub fn write_new_secret(path: &Path, secret: &str) -> Result<(), FileError> {
+    let draft = path.with_added_extension(format!("{}.new", std::process::id()));
     let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // What an earlier process of this number left is no secret yet.
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(secret.as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;
+        let linked = hard_link(&draft, path);
+        remove_file(&draft)?;
+        linked?;
         // The name of the file is durable only with its folder.
         match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => {
@@ -99,6 +108,8 @@ mod tests {
         assert_eq!(read_or_make_secret(&path, || "second".into()).unwrap(), "first");
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
         assert!(write_new_secret(&path, "third").is_err());
+        assert_eq!(read_secret(&path).unwrap(), "first");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let error = read_secret(&path).unwrap_err().to_string();

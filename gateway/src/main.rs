@@ -11,7 +11,7 @@ use tollgate_gateway::{DEFAULTS, GatewaySettings};
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::command::{self, ServerArgs};
 use tollgate_runtime::config::{LinkSettings, LogSettings, SHARED_DEFAULTS};
-use tollgate_runtime::lifecycle::{Lifecycle, run_until_signal};
+use tollgate_runtime::lifecycle::{Lifecycle, Signals};
 use tollgate_runtime::{files, log};
 
 /// The WebSocket gateway: first-frame authentication, calls multiplexed by id, every frame
@@ -69,6 +69,7 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     log::init(&settings.log)?;
+    let signals = Signals::catch()?;
     let secret = files::read_secret(&settings.link.secret_file).context("link.secret_file")?;
     let secret = SecretString::from(secret);
     let life = Lifecycle::new();
@@ -76,6 +77,6 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let running =
         tollgate_gateway::start(gateway, link, &secret, SystemClock::shared(), &life).await?;
     tracing::info!(address = %running.address, "the gateway is listening");
-    run_until_signal(&life, gateway.patience()).await?;
+    life.run_until(signals, gateway.patience()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use tollgate_iam::flags::IamFlags;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::command::{self, ServerArgs};
 use tollgate_runtime::config::{LinkSettings, LogSettings, SHARED_DEFAULTS};
-use tollgate_runtime::lifecycle::{Lifecycle, run_until_signal};
+use tollgate_runtime::lifecycle::{Lifecycle, Signals};
 use tollgate_runtime::probes::{self, Readiness};
 use tollgate_runtime::{files, log};
 
@@ -91,6 +91,7 @@ impl Settings {
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     log::init(&settings.log)?;
+    let signals = Signals::catch()?;
     let secret = files::read_secret(&settings.link.secret_file).context("link.secret_file")?;
     let secret = SecretString::from(secret);
     let life = Lifecycle::new();
@@ -99,7 +100,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     probes::serve(address, "iam.admin_listen", readiness.clone(), &life).await?;
     tollgate_iam::start(&settings.iam, secret, SystemClock::shared(), &life).await?;
     readiness.set("iam", true);
-    run_until_signal(&life, PATIENCE).await?;
+    life.run_until(signals, PATIENCE).await;
     Ok(ExitCode::SUCCESS)
 }
 

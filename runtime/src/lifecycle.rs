@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +23,15 @@ impl Lifecycle {
         Self::default()
     }
 
+    /// Runs until a signal comes, then says *stop* and waits for the tasks, at most `patience`.
+    pub async fn run_until(&self, signals: Signals, patience: Duration) {
+        let signal = signals.wait().await;
+        tracing::info!(signal, "stopping");
+        if !self.stop(patience).await {
+            tracing::warn!("not everything ended in time");
+        }
+    }
+
     /// Says *stop* and waits for the tasks, at most `patience`. True if all ended.
     pub async fn stop(&self, patience: Duration) -> bool {
         self.stop.cancel();
@@ -31,25 +40,29 @@ impl Lifecycle {
     }
 }
 
-/// Runs until SIGTERM or SIGINT, then says *stop* and waits for what runs, at most `patience`.
-pub async fn run_until_signal(life: &Lifecycle, patience: Duration) -> std::io::Result<()> {
-    let signal = wait_for_signal().await?;
-    tracing::info!(signal, "stopping");
-    if !life.stop(patience).await {
-        tracing::warn!("not everything ended in time");
-    }
-    Ok(())
+/// SIGTERM and SIGINT, caught from here on: made before a process says that it is ready, so that
+/// one that comes right then drains it too.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// Waits for SIGTERM or SIGINT and names it.
-async fn wait_for_signal() -> std::io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    // Both arms only wait: nothing is lost when the other wins.
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
+impl Signals {
+    /// Begins to catch them.
+    pub fn catch() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one and names it.
+    async fn wait(mut self) -> &'static str {
+        // Both arms only wait: nothing is lost when the other wins.
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tollgate::{DEFAULTS, Running, Settings, StartError};
 use tollgate_iam::flags::IamFlags;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::command::{self, ServerArgs};
-use tollgate_runtime::lifecycle::{Lifecycle, run_until_signal};
+use tollgate_runtime::lifecycle::{Lifecycle, Signals};
 use tollgate_runtime::log;
 
 /// Gateway and IAM in one process, on a data folder of its own.
@@ -58,10 +58,11 @@ async fn run(line: Line) -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
     log::init(&settings.log)?;
+    let signals = Signals::catch()?;
     let life = Lifecycle::new();
     let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
     greet(&settings, &running)?;
-    run_until_signal(&life, settings.gateway.patience()).await?;
+    life.run_until(signals, settings.gateway.patience()).await;
     Ok(ExitCode::SUCCESS)
 }
 

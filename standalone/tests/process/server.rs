@@ -120,7 +120,7 @@ impl Server {
         while greeting.len() < 3 {
             match started.lines.recv_timeout(PATIENCE) {
                 Ok(line) => greeting.push(line),
-                Err(_) => panic!("it did not start: {greeting:?}"),
+                Err(error) => panic!("it did not start ({error}): {greeting:?}"),
             }
         }
         let address = greeting[1].split(['/', ' ']).find_map(|word| word.parse().ok());

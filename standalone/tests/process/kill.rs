@@ -95,7 +95,7 @@ fn write(address: SocketAddr, admin: &str, name: &str, sender: &Sender<Acknowled
 fn check(server: &Server, admin: &str, acknowledged: &[Acknowledged]) {
     let request = json!({ "operation": "list-users" });
     let (_, reply) = server.post("/api/v1/iam", admin, &request).unwrap();
-    let users = reply["users"].as_array().unwrap();
+    let users = reply["users"].as_array().unwrap_or_else(|| panic!("the users are lost: {reply}"));
     for acknowledged in acknowledged {
         match acknowledged {
             Acknowledged::User { id } => {

@@ -153,7 +153,11 @@ fn sigterm_ends_it_soon_while_a_socket_is_idle() {
 #[test]
 fn the_healthcheck_tells_a_running_server_from_none() {
     let folder = Folder::new();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // Below the ports that the system hands out, of which other tests take many meanwhile.
+    let free = (20_000..30_000)
+        .rev()
+        .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok());
+    let free = free.unwrap().to_string();
     let with_port = || {
         let mut command = folder.command();
         command.env("TOLLGATE_GATEWAY__ADMIN_LISTEN", &free);

@@ -57,9 +57,29 @@ pub struct Running {
     pub admin_address: SocketAddr,
 }
 
+/// What the settings name, read and found to be usable.
+struct Checked {
+    registry: Registry,
+    origins: Origins,
+}
+
+/// Checks what the types of the settings do not.
+pub fn check(settings: &GatewaySettings) -> Result<(), StartError> {
+    read(settings).map(drop)
+}
+
+fn read(settings: &GatewaySettings) -> Result<Checked, StartError> {
+    let consent = ("gateway.allow_plaintext", settings.allow_plaintext);
+    check_plaintext(settings.listen, "gateway.listen", consent)?;
+    let registry_file = Some(&settings.registry_file).filter(|path| **path != PathBuf::new());
+    let registry = Registry::load(registry_file.map(PathBuf::as_path))?;
+    Link::parse_url(&settings.iam_url)?;
+    Ok(Checked { registry, origins: Origins::parse(&settings.origins)? })
+}
+
 /// Starts the gateway: it listens when this returns, and runs until `life` stops.
 ///
-/// `iam_url` is where IAM listens; `secret` is what the gateway shows it.
+/// `secret` is what the gateway shows to IAM.
 pub async fn start(
     settings: &GatewaySettings,
     link: &LinkSettings,
@@ -67,11 +87,7 @@ pub async fn start(
     clock: SharedClock,
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
-    let consent = ("gateway.allow_plaintext", settings.allow_plaintext);
-    check_plaintext(settings.listen, "gateway.listen", consent)?;
-    let registry_file = Some(&settings.registry_file).filter(|path| **path != PathBuf::new());
-    let registry = Registry::load(registry_file.map(PathBuf::as_path))?;
-    let origins = Origins::parse(&settings.origins)?;
+    let Checked { registry, origins } = read(settings)?;
     let iam = Arc::new(Link::new(&settings.iam_url, secret)?);
     let listener = bind(settings.listen, "gateway.listen").await?;
     let readiness = Readiness::of(&["listener"]);

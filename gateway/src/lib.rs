@@ -26,5 +26,5 @@ mod origin;
 pub mod config;
 mod app;
 
-pub use app::{Running, StartError, start};
+pub use app::{Running, StartError, check, start};
 pub use config::{DEFAULTS, GatewaySettings};

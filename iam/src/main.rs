@@ -79,6 +79,7 @@ fn load(line: &Line) -> anyhow::Result<Option<Settings>> {
 impl Settings {
     /// Checks what the types do not.
     fn check(&self) -> anyhow::Result<()> {
+        log::check(&self.log)?;
         self.iam.check()?;
         if self.link.secret_file.as_os_str().is_empty() {
             anyhow::bail!(

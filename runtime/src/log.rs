@@ -13,6 +13,12 @@ use crate::config::{LogFormat, LogSettings};
 #[error("log.level: {0}")]
 pub struct InvalidLevel(#[from] tracing_subscriber::filter::ParseError);
 
+/// Checks `log.level`.
+pub fn check(settings: &LogSettings) -> Result<(), InvalidLevel> {
+    EnvFilter::try_new(&settings.level)?;
+    Ok(())
+}
+
 /// Sets the process's logs up. Called once; a second call changes nothing.
 pub fn init(settings: &LogSettings) -> Result<(), InvalidLevel> {
     let filter = EnvFilter::try_new(&settings.level)?;

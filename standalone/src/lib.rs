@@ -14,10 +14,16 @@ use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::config::{ConfigError, LinkSettings, LogSettings, SHARED_DEFAULTS};
 use tollgate_runtime::files::{self, FileError};
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::log;
 
 /// What this process adds to the defaults of both services: whoever asks first, from this
 /// machine, becomes the admin.
-const OWN_DEFAULTS: &str = "[iam]\nbootstrap_mode = \"bootstrap\"\n";
+const OWN_DEFAULTS: &str = "\
+[iam]
+# tollgate only. Its gateway finds its IAM by itself: gateway.iam_url and iam.admin_listen are not
+# used, and the probes of both answer on gateway.admin_listen.
+bootstrap_mode = \"bootstrap\"
+";
 
 /// The documented defaults of every section.
 pub const DEFAULTS: [&str; 4] =
@@ -46,6 +52,9 @@ pub enum StartError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The log level.
+    #[error(transparent)]
+    Log(#[from] log::InvalidLevel),
     /// The settings of IAM do not go together.
     #[error(transparent)]
     Settings(#[from] tollgate_iam::config::InvalidSettings),
@@ -78,8 +87,9 @@ pub struct Running {
 impl Settings {
     /// Checks what the types do not.
     pub fn check(&self) -> Result<(), StartError> {
+        log::check(&self.log)?;
         self.iam.check()?;
-        Ok(())
+        Ok(tollgate_gateway::check(&self.gateway)?)
     }
 }
 

@@ -161,8 +161,10 @@ async fn nonsense_is_answered_and_the_socket_stays() -> anyhow::Result<()> {
         assert_eq!(frame["error"]["message"], message, "{text}");
         assert!(frame.get("id").is_none());
     }
-    socket.send_text(&"[".repeat(10_000)).await?;
-    assert_eq!(socket.frame().await?["error"]["type"], "invalid-request");
+    let deep = format!(r#"{{"id":9,"request":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000));
+    socket.send_text(&deep).await?;
+    let frame = socket.frame().await?;
+    assert_eq!((&frame["id"], &frame["error"]["type"]), (&json!(9), &json!("invalid-request")));
     socket.0.send(Message::binary(vec![0xff, 0x00, 0xfe])).await?;
     assert_eq!(socket.frame().await?["error"]["type"], "error");
     // JSON in a binary message counts.

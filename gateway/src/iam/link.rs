@@ -44,12 +44,7 @@ pub(crate) enum InvalidLink {
 
 impl Link {
     pub(crate) fn new(iam_url: &str, secret: &SecretString) -> Result<Self, InvalidLink> {
-        let url: Uri = format!("{}{CALL_PATH}", iam_url.trim_end_matches('/'))
-            .parse()
-            .map_err(|_| InvalidLink::Url(iam_url.to_owned()))?;
-        if url.scheme_str() != Some("http") || url.host().is_none() {
-            return Err(InvalidLink::Url(iam_url.to_owned()));
-        }
+        let url = Self::parse_url(iam_url)?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
                 .map_err(|_| InvalidLink::Secret)?;
@@ -59,6 +54,14 @@ impl Link {
         connector.set_connect_timeout(Some(Duration::from_secs(1)));
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
         Ok(Self { http, url, authorization, seen: Mutex::new(None) })
+    }
+
+    /// Where questions go.
+    pub(crate) fn parse_url(iam_url: &str) -> Result<Uri, InvalidLink> {
+        let parsed = format!("{}{CALL_PATH}", iam_url.trim_end_matches('/')).parse::<Uri>().ok();
+        parsed
+            .filter(|url| url.scheme_str() == Some("http") && url.host().is_some())
+            .ok_or_else(|| InvalidLink::Url(iam_url.to_owned()))
     }
 
     async fn send(&self, question: Question, client: &Client) -> Result<Outcome, Unreachable> {

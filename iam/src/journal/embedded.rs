@@ -50,7 +50,8 @@ impl Embedded {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .custom_flags(NO_FOLLOW)
+            // The data file is never somewhere else.
+            .custom_flags(libc::O_NOFOLLOW)
             .open(path)
             .map_err(failed)?;
         discard_half_made(&file)?;
@@ -138,9 +139,6 @@ fn is_half_made(file: &File) -> io::Result<bool> {
 
 /// Of redb's magic number, with which its files begin.
 const MAGIC_LENGTH: usize = 9;
-
-/// `O_NOFOLLOW` of Linux: the data file is never somewhere else.
-const NO_FOLLOW: i32 = 0o400_000;
 
 fn builder() -> Builder {
     let mut builder = Database::builder();

@@ -47,6 +47,7 @@ pub(super) async fn claim(context: &Context, request: &Request) -> Result<Answer
     let admin = first.user.id;
     let settled = propose(context, request, "bootstrap", move |state| first.decide(state)).await?;
     let mut answered = answer(context, request, &settled)?;
+    // Once in the life of a deployment, and worth a look whoever it was.
     tracing::warn!(user = %admin, "the deployment was claimed");
     answered.reply.bootstrap_admin_user_id = Some(admin.to_string());
     answered.reply.bootstrap_admin_api_key = Some(plaintext.expose_secret().to_owned().into());

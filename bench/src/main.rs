@@ -1,2 +1,74 @@
-//! (skeleton)
-fn main() {}
+//! `tollgate-bench`: what Tollgate costs beside a bare echo server of the same libraries.
+//!
+//! In: the `tollgate` binary that was built beside this one. Out: tables for people, or JSON.
+//! The machine may be shared, so ratios within a round are the result and rates are not.
+
+mod server;
+mod claim;
+mod bare;
+mod frame;
+mod socket;
+mod load;
+mod measure;
+mod quartiles;
+mod idle;
+mod echo;
+mod report;
+
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Tollgate beside a bare echo server of the same libraries.
+///
+/// Each server is a child process of its own, with its data in a folder that is removed
+/// afterwards. Build both binaries first:
+/// cargo build --profile dist -p tollgate -p tollgate-bench
+#[derive(Debug, Parser)]
+#[command(name = "tollgate-bench", version)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Memory of each idle authenticated socket, before and after one call on it.
+    Idle(idle::Args),
+    /// Server CPU a reply and replies a second, with calls outstanding on many sockets.
+    Echo(echo::Args),
+    /// The yardstick alone: echoes every message, until it is killed.
+    BareEcho,
+}
+
+fn main() -> ExitCode {
+    match run(Line::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a reader there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "tollgate-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Idle(args) => generate(idle::run(&args)),
+        Command::Echo(args) => {
+            let placement = server::Placement::take();
+            generate(echo::run(&args, &placement))
+        }
+        // As Tollgate runs: a worker a core.
+        Command::BareEcho => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bare::run())
+        }
+    }
+}
+
+/// The load comes from one thread.
+fn generate(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

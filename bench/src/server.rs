@@ -1,0 +1,192 @@
+//! The servers that are measured, as child processes, and the cores they run on.
+//!
+//! In: which one. Out: its address and process id once it listens, and for Tollgate the admin's
+//! key. It is killed with the value. Ports are the system's choice, so a server that somebody
+//! left behind is never measured by mistake.
+
+use std::fmt;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::claim::claim;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const SERVER_CORE: &str = "0";
+const GENERATOR_CORE: &str = "1";
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arm {
+    /// The yardstick.
+    Bare,
+    /// Gateway and IAM in one process.
+    Tollgate,
+}
+
+/// Which cores server and generator have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// One core each.
+    Pinned,
+    /// Wherever the system puts them.
+    Free,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// What to authenticate with, if it asks.
+    pub(crate) token: Option<String>,
+    _child: Child,
+    _words: JoinSet<()>,
+    _data: TempDir,
+}
+
+impl Placement {
+    /// Takes the generator's core for this process, which must not have other threads yet.
+    pub(crate) fn take() -> Self {
+        let taken = std::process::Command::new("taskset")
+            .args(["-c", "-p", GENERATOR_CORE, &std::process::id().to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if taken.is_ok_and(|status| status.success()) { Self::Pinned } else { Self::Free }
+    }
+
+    fn command(self, program: &Path) -> Command {
+        match self {
+            Self::Pinned => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", SERVER_CORE]).arg(program);
+                command
+            }
+            Self::Free => Command::new(program),
+        }
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pinned => {
+                write!(f, "server on core {SERVER_CORE}, generator on core {GENERATOR_CORE}")
+            }
+            Self::Free => f.write_str("not pinned to cores"),
+        }
+    }
+}
+
+impl Server {
+    /// Starts one and waits until it listens; Tollgate is claimed too. `program` is Tollgate's
+    /// binary, if it is not the one beside ours.
+    pub(crate) async fn start(
+        arm: Arm,
+        program: Option<&Path>,
+        placement: Placement,
+    ) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let mut command = match arm {
+            Arm::Bare => {
+                let mut command = placement.command(&std::env::current_exe()?);
+                command.arg("bare-echo");
+                command
+            }
+            Arm::Tollgate => tollgate(program, placement, data.path())?,
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().context("the server did not start")?;
+        let pid = child.id().context("the server has ended")?;
+        let stderr = child.stderr.take().context("the server has no stderr")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let address =
+            timeout(PATIENCE, greeting(&mut lines)).await.context("the server is silent")??;
+        let mut words = JoinSet::new();
+        words.spawn(pass_on(lines));
+        let token = match arm {
+            Arm::Bare => None,
+            Arm::Tollgate => Some(timeout(PATIENCE, claim(address)).await??),
+        };
+        Ok(Self { address, pid, token, _child: child, _words: words, _data: data })
+    }
+}
+
+fn tollgate(program: Option<&Path>, placement: Placement, data: &Path) -> anyhow::Result<Command> {
+    let program = program.map_or_else(beside_us, |path| Ok(path.to_owned()))?;
+    // No file: the settings are the defaults, whatever lies in this folder.
+    let settings = data.join("tollgate.toml");
+    std::fs::write(&settings, "")?;
+    let mut command = placement.command(&program);
+    command.args(["--log", "error", "--config"]).arg(settings);
+    command.arg("--data-dir").arg(data.join("data"));
+    for listener in ["GATEWAY__LISTEN", "GATEWAY__ADMIN_LISTEN", "IAM__LISTEN", "IAM__ADMIN_LISTEN"]
+    {
+        command.env(format!("TOLLGATE_{listener}"), "127.0.0.1:0");
+    }
+    Ok(command)
+}
+
+fn beside_us() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name("tollgate");
+    if !program.exists() {
+        bail!(
+            "{} is not there: build it in the same profile, or name it with --server",
+            program.display()
+        );
+    }
+    Ok(program)
+}
+
+/// Reads up to the line that says where clients connect.
+async fn greeting(lines: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<SocketAddr> {
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await? {
+        if let Some(address) = address_in(&line) {
+            return Ok(address);
+        }
+        said = line;
+    }
+    bail!("the server ended before it listened: {said}")
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, url) = line.split_once("ws://")?;
+    url.split('/').next()?.parse().ok()
+}
+
+/// Whatever else the server says goes to our stderr, and never fills its pipe.
+async fn pass_on(mut lines: Lines<BufReader<ChildStderr>>) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        if !is_greeting(&line) {
+            let _ = writeln!(std::io::stderr(), "server: {line}");
+        }
+    }
+}
+
+fn is_greeting(line: &str) -> bool {
+    line.starts_with("Nobody owns it yet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_the_greeting() {
+        let line = "Clients connect to ws://127.0.0.1:81/api/v1/socket and http://127.0.0.1:81";
+        assert_eq!(address_in(line), Some("127.0.0.1:81".parse().unwrap()));
+        assert_eq!(address_in("Tollgate 0.1.0"), None);
+    }
+}

@@ -75,7 +75,9 @@ async fn echo(upgrade: OnUpgrade) {
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(usize::MAX);
-    let (stream, early) = (parts.io.into_inner(), parts.read_buf.into());
+    let (stream, mut early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
+    // hyper's buffer becomes ours, and is larger. Cut in place it leaves no hole behind.
+    early.shrink_to(READ_BUFFER);
     let mut socket =
         WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await;
     while let Some(Ok(message)) = socket.next().await {

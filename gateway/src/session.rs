@@ -120,7 +120,8 @@ pub(crate) async fn serve(
         session.check_early(token);
     }
     let ending = session.run().await;
-    session.end(ending).await;
+    // On the heap, at the end: an idle socket has no room for its goodbye.
+    Box::pin(session.end(ending)).await;
 }
 
 impl Session {
@@ -182,25 +183,23 @@ impl Session {
     /// Handles an event and whatever else is ready, then sends all that was written at once.
     async fn turn(&mut self, event: Event) -> Flow {
         self.handle(event)?;
-        let mut spent = 1;
-        while spent < TURN {
-            let before = spent;
-            if let Some(answer) = self.ready_answer() {
+        for _ in 1..TURN {
+            let answer = self.ready_answer();
+            let answered = answer.is_some();
+            if let Some(answer) = answer {
                 self.handle(Event::Answer(answer))?;
-                spent += 1;
             }
-            if let Some(io) = self.ready_io().await {
-                self.handle(Event::Io(io))?;
-                spent += 1;
+            match self.ready_io().await {
+                Some(io) => self.handle(Event::Io(io))?,
+                None if answered => {}
+                None => return self.flush().await,
             }
-            if spent == before {
-                break;
-            }
+        }
+        while let Some(answer) = self.ready_answer() {
+            self.handle(Event::Answer(answer))?;
         }
         self.flush().await?;
-        if spent >= TURN {
-            tokio::task::yield_now().await;
-        }
+        tokio::task::yield_now().await;
         Flow::Continue(())
     }
 

@@ -51,10 +51,11 @@ pub enum ObjectError {
 /// value itself. Text that is no JSON may pass here; the parser refuses it.
 pub fn check_limits(text: &str, limits: Limits) -> Result<(), ObjectError> {
     let (mut depth, mut tokens) = (0_usize, 0_usize);
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
+    let mut rest = text.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
         match byte {
-            b'"' => skip_string(&mut bytes),
+            b'"' => rest = after_string(tail),
             b'{' | b'[' => {
                 depth += 1;
                 tokens += 1;
@@ -70,14 +71,15 @@ pub fn check_limits(text: &str, limits: Limits) -> Result<(), ObjectError> {
     Ok(())
 }
 
-fn skip_string(bytes: &mut std::str::Bytes<'_>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => drop(bytes.next()),
-            _ => {}
+/// What follows a string whose opening quote has been read.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        if rest[at] == b'"' {
+            return &rest[at + 1..];
         }
+        rest = rest.get(at + 2..).unwrap_or_default();
     }
+    &[]
 }
 
 /// The top level of a JSON object: keys decoded, values as they came.

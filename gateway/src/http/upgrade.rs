@@ -118,7 +118,8 @@ fn decode_percent(text: &str) -> String {
 async fn upgraded(upgrade: OnUpgrade) -> Option<Socket> {
     let upgraded = upgrade.await.ok()?;
     let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Socket::new(io.into_inner(), read_buf.into()))
+    // A copy: the buffer itself is twice as large as the one that a socket keeps.
+    Some(Socket::new(io.into_inner(), read_buf.to_vec()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! ⑥ A permit becomes a running call under its deadline, and its end is told once.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
+use futures_util::poll;
 use tokio::time::{Instant, timeout};
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::{Client, Identity};
@@ -19,20 +22,24 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Authorises and runs a call; whatever happens, `chunks` gets exactly one end.
+    /// Authorises and runs a call. Its end is what this returns; what comes before goes through
+    /// `chunks`.
     pub(crate) async fn answer(
         &self,
         identity: Option<Arc<Identity>>,
         client: Arc<Client>,
         call: Call,
-        chunks: Chunks,
-    ) {
+        chunks: &Chunks,
+    ) -> Outcome {
         let (started, name) = (Instant::now(), call.name.clone());
         let budget = call.budget;
-        let run = self.authorise_and_run(identity, client, call, &chunks);
-        let outcome = match timeout(budget, run).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ErrorKind::DeadlineExceeded.into()),
+        let mut run = pin!(self.authorise_and_run(identity, client, call, chunks));
+        // Many calls never wait: the timer is made for those that do.
+        let outcome = match poll!(run.as_mut()) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => timeout(budget, run)
+                .await
+                .unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into())),
         };
         tracing::debug!(
             operation = &*name,
@@ -40,7 +47,7 @@ impl Dispatcher {
             duration_ms = started.elapsed().as_millis(),
             "call ended"
         );
-        chunks.finish(outcome).await;
+        outcome
     }
 
     async fn authorise_and_run(

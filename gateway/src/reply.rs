@@ -59,14 +59,16 @@ impl Chunks {
     }
 }
 
-/// The frame of a part, under the call's id.
-pub(crate) fn frame(id: &str, part: &Part) -> String {
-    match part {
-        Part::Chunk(body) => server::write_response(id, body, false),
-        Part::Last(outcome) => match &**outcome {
-            Ok(body) => server::write_response(id, body, true),
-            Err(error) => server::write_error(Some(id), error),
-        },
+/// The frame of a chunk, under the call's id.
+pub(crate) fn chunk_frame(id: &str, body: &str) -> String {
+    server::write_response(id, body, false)
+}
+
+/// The last frame of a call, under its id.
+pub(crate) fn last_frame(id: &str, outcome: &Outcome) -> String {
+    match outcome {
+        Ok(body) => server::write_response(id, body, true),
+        Err(error) => server::write_error(Some(id), error),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::handles::Handles;
 use crate::iam::NotAuthenticated;
 use crate::registry::IAM;
 use crate::registry::resolve::Request;
-use crate::reply::{Chunks, Outcome, Part};
+use crate::reply::{Chunks, Outcome};
 
 type Shared = State<Arc<Handles>>;
 
@@ -107,20 +107,13 @@ async fn answer(
     asked: &Request<'_>,
 ) -> Outcome {
     let call = handles.registry.resolve(asked, identity.as_deref())?;
-    let (queue, mut answers) = mpsc::channel(1);
-    let chunks = Chunks::new(0, queue);
-    let run = handles.dispatcher.answer(identity, Arc::new(client), call, chunks);
-    let read = async {
-        let mut last = None;
-        while let Some(answer) = answers.recv().await {
-            if let Part::Last(outcome) = answer.part {
-                last = Some(*outcome);
-            }
-        }
-        last
+    let (queue, mut parts) = mpsc::channel(1);
+    let run = async {
+        let chunks = Chunks::new(0, queue);
+        handles.dispatcher.answer(identity, Arc::new(client), call, &chunks).await
     };
-    let ((), last) = tokio::join!(run, read);
-    last.unwrap_or(Err(ErrorKind::Internal.into()))
+    let skip = async { while parts.recv().await.is_some() {} };
+    tokio::join!(run, skip).0
 }
 
 fn parse(body: &str) -> Result<Object<'_>, &'static str> {

@@ -20,7 +20,7 @@ use super::inflight::Admission;
 use super::phase::{Action, Input, step};
 use crate::call::Call;
 use crate::registry::resolve::Request;
-use crate::reply::{self, Chunks, Part, Reply};
+use crate::reply::{self, Chunks, Outcome, Part, Reply};
 
 /// Answers that wait for the socket's task; more make their backends wait.
 const ANSWER_QUEUE: usize = 64;
@@ -106,17 +106,39 @@ impl Session {
         let (queue, _) = self.answers.get_or_insert_with(|| mpsc::channel(ANSWER_QUEUE));
         let chunks = Chunks::new(number, queue.clone());
         let (handles, client) = (Arc::clone(&self.handles), Arc::clone(&self.client));
-        let answer = async move { handles.dispatcher.answer(identity, client, call, chunks).await };
-        let guarded = AssertUnwindSafe(answer).catch_unwind();
-        let mut task = guarded.map(move |ended| Ended { number, panicked: ended.is_err() }).boxed();
+        let run = async move {
+            let outcome = handles.dispatcher.answer(identity, client, call, &chunks).await;
+            (outcome, chunks)
+        };
+        let mut run = AssertUnwindSafe(run).catch_unwind().boxed();
         // The first poll is ours. If more are needed, a task makes them all, beginning with one
         // that registers its own waker.
-        match task.as_mut().poll_unpin(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(ended) => self.on_ended(&ended),
+        match run.poll_unpin(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok((outcome, _))) => {
+                self.write_queued();
+                self.end_call(number, &outcome);
+            }
+            Poll::Ready(Err(_)) => self.end_panicked(number),
             Poll::Pending => {
-                let abort = self.tasks.spawn(task);
+                let abort = self.tasks.spawn(async move {
+                    match run.await {
+                        Ok((outcome, chunks)) => {
+                            // Behind the call's own chunks.
+                            chunks.finish(outcome).await;
+                            Ended { number, panicked: false }
+                        }
+                        Err(_) => Ended { number, panicked: true },
+                    }
+                });
                 self.inflight.running_as(number, abort);
             }
+        }
+    }
+
+    /// Writes the chunks of a call that has just ended, before its end.
+    fn write_queued(&mut self) {
+        while let Some(Ok(answer)) = self.answers.as_mut().map(|(_, answers)| answers.try_recv()) {
+            self.on_answer(&answer);
         }
     }
 
@@ -129,35 +151,36 @@ impl Session {
 
     /// Writes what a call says. Whatever a call says after its end is dropped here.
     pub(super) fn on_answer(&mut self, answer: &Reply) {
-        let Reply { number, part } = answer;
-        let id = match part {
-            Part::Chunk(_) => self.inflight.id(*number),
-            Part::Last(_) => self.inflight.end(*number),
-        };
-        if let Some(id) = id {
-            self.socket.write(reply::frame(&id, part));
+        match &answer.part {
+            Part::Chunk(body) => {
+                if let Some(id) = self.inflight.id(answer.number) {
+                    self.socket.write(reply::chunk_frame(&id, body));
+                }
+            }
+            Part::Last(outcome) => {
+                self.end_call(answer.number, outcome);
+                self.start_waiting();
+            }
         }
-        if let Part::Last(_) = part {
-            self.start_waiting();
+    }
+
+    fn end_call(&mut self, number: u64, outcome: &Outcome) {
+        if let Some(id) = self.inflight.end(number) {
+            self.socket.write(reply::last_frame(&id, outcome));
         }
     }
 
     pub(super) fn on_task_ended(&mut self, ended: &Result<Ended, JoinError>) {
         // A task that was cancelled has had its last frame from whoever cancelled it.
-        if let Ok(ended) = ended {
-            self.on_ended(ended);
+        if let Ok(Ended { number, panicked: true }) = ended {
+            self.end_panicked(*number);
+            self.start_waiting();
         }
     }
 
-    fn on_ended(&mut self, ended: &Ended) {
-        if !ended.panicked {
-            return;
-        }
+    fn end_panicked(&mut self, number: u64) {
         tracing::error!(conn.id = %self.id, "a call panicked");
-        if let Some(id) = self.inflight.end(ended.number) {
-            self.refuse(&id, &ErrorKind::Internal.into());
-        }
-        self.start_waiting();
+        self.end_call(number, &Err(ErrorKind::Internal.into()));
     }
 
     /// Gives every call that is in flight its last frame.

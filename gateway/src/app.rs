@@ -88,7 +88,7 @@ pub async fn start(
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
     let Checked { registry, origins } = read(settings)?;
-    let iam = Arc::new(Link::new(&settings.iam_url, secret)?);
+    let iam = Arc::new(Link::new(&settings.iam_url, secret, life.tasks.clone())?);
     let listener = bind(settings.listen, "gateway.listen").await?;
     let readiness = Readiness::of(&["listener"]);
     let admin = settings.admin_listen;

@@ -22,8 +22,6 @@ pub(crate) use reader::{End, Incoming};
 
 /// The largest message of a peer that has not authenticated.
 pub(crate) const STRANGER_MESSAGE: usize = 16 << 10;
-/// The largest single frame of a peer that has.
-const FRIEND_FRAME: usize = 16 << 20;
 /// Read with every call of the operating system, and kept for the life of the socket.
 const READ_BUFFER: usize = 4 << 10;
 /// Never reached: what is buffered leaves when the session flushes.
@@ -46,6 +44,8 @@ pub(crate) struct Socket {
     unflushed: bool,
     /// Bytes written since the buffer was last empty.
     queued: usize,
+    /// Those of them that were written when there was no room for answers of calls.
+    piled: usize,
     /// Bytes that the operating system has taken, ever: tells a slow reader from a stuck one.
     sent: u64,
 }
@@ -60,14 +60,15 @@ impl Socket {
             .max_message_size(Some(STRANGER_MESSAGE))
             .max_frame_size(Some(STRANGER_MESSAGE));
         let protocol = WebSocketContext::from_partially_read(early, Role::Server, Some(config));
-        Self { stream, protocol, unflushed: false, queued: 0, sent: 0 }
+        Self { stream, protocol, unflushed: false, queued: 0, piled: 0, sent: 0 }
     }
 
     /// Raises the limits for a peer that has authenticated.
     pub(crate) fn trust(&mut self, max_message: usize) {
         self.protocol.set_config(|config| {
             config.max_message_size = Some(max_message);
-            config.max_frame_size = Some(max_message.min(FRIEND_FRAME));
+            // Existing clients send every message as one frame.
+            config.max_frame_size = Some(max_message);
         });
     }
 

@@ -201,6 +201,10 @@ async fn strangers_have_16_kib_a_message_and_friends_more() -> anyhow::Result<()
     let large = "y".repeat(1 << 20);
     socket.call(json!(1), json!({ "prompt": large })).await?;
     assert_eq!(socket.frame().await?["response"]["response"], large.as_str());
+    // One frame beyond 16 MiB, within the limit that auth-ok names.
+    let request = json!({ "x": "y".repeat(17 << 20) });
+    socket.send(&json!({ "id": 2, "service": "nope", "flow": "f", "request": request })).await?;
+    assert_eq!(socket.frame().await?["error"]["type"], "unknown-service");
     Ok(())
 }
 

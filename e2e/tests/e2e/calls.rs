@@ -201,3 +201,44 @@ async fn a_stop_ends_every_call_and_says_so() -> anyhow::Result<()> {
     assert_eq!(types, ["going-away", "closing"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_large_answer_on_its_way_holds_nothing_against_its_reader() -> anyhow::Result<()> {
+    let (_tollgate, mut socket) = admin().await?;
+    let large = "y".repeat(4 << 20);
+    socket.call(json!("large"), json!({ "prompt": large })).await?;
+    socket.call(json!("small"), json!({ "prompt": "x" })).await?;
+    socket.send(&json!({ "type": "ping", "t": 1 })).await?;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let frame = socket.frame().await?;
+        assert!(frame.get("error").is_none() && frame["type"] != "closing", "{frame}");
+        seen.push(frame["id"].as_str().unwrap_or("pong").to_owned());
+    }
+    seen.sort();
+    assert_eq!(seen, ["large", "pong", "small"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn calls_that_are_taken_back_cost_nobody_the_way_to_iam() -> anyhow::Result<()> {
+    let (tollgate, mut socket) = admin().await?;
+    for n in 0..500 {
+        // A workspace of its own: no decision is known yet.
+        socket
+            .send(&json!({
+                "id": n, "service": "text-completion", "flow": "default",
+                "workspace": format!("w{n}"), "request": {},
+            }))
+            .await?;
+        socket.send(&json!({ "type": "cancel", "id": n })).await?;
+    }
+    for _ in 0..20 {
+        tollgate.iam(json!({ "operation": "list-workspaces" })).await?;
+    }
+    for _ in 0..500 {
+        let kind = socket.frame().await?["error"]["type"].clone();
+        assert!(kind == "cancelled" || kind == "workspace-not-found", "{kind}");
+    }
+    Ok(())
+}

@@ -1,9 +1,11 @@
 //! The link: questions to IAM over HTTP/1.1 keep-alive, under the service secret.
 //!
 //! In: a question and a deadline. Out: the outcome, or [`Unreachable`] with a reason for the log.
-//! Never: a second try. A question that changes something must not be asked twice.
+//! Never: a second try. A question that changes something must not be asked twice; and one that
+//! was sent is heard to its end in a task of its own, whoever has stopped waiting for it: a client
+//! that cancels its calls must not cost the gateway its connections.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -16,6 +18,8 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use tollgate_proto::iam::{Answer, CALL_PATH, Call, Client, Mark, Outcome, Question};
 use tollgate_proto::ids::OperationId;
 use uuid::Uuid;
@@ -25,7 +29,17 @@ use super::{Iam, Unreachable};
 /// The longest answer that is read: a list of every user of a large deployment.
 const MAX_ANSWER: usize = 64 << 20;
 
+/// Questions under way at once, and so connections: others wait within their deadline.
+const MAX_ASKING: usize = 32;
+
 pub(crate) struct Link {
+    line: Arc<Line>,
+    tasks: TaskTracker,
+}
+
+/// What each question needs.
+struct Line {
+    asking: Semaphore,
     http: HttpClient<HttpConnector, Full<Bytes>>,
     url: Uri,
     authorization: HeaderValue,
@@ -43,7 +57,12 @@ pub(crate) enum InvalidLink {
 }
 
 impl Link {
-    pub(crate) fn new(iam_url: &str, secret: &SecretString) -> Result<Self, InvalidLink> {
+    /// A link whose questions run on `tasks`.
+    pub(crate) fn new(
+        iam_url: &str,
+        secret: &SecretString,
+        tasks: TaskTracker,
+    ) -> Result<Self, InvalidLink> {
         let url = Self::parse_url(iam_url)?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
@@ -53,7 +72,9 @@ impl Link {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(1)));
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { http, url, authorization, seen: Mutex::new(None) })
+        let asking = Semaphore::new(MAX_ASKING);
+        let line = Arc::new(Line { asking, http, url, authorization, seen: Mutex::new(None) });
+        Ok(Self { line, tasks })
     }
 
     /// Where questions go.
@@ -63,8 +84,13 @@ impl Link {
             .filter(|url| url.scheme_str() == Some("http") && url.host().is_some())
             .ok_or_else(|| InvalidLink::Url(iam_url.to_owned()))
     }
+}
 
+impl Line {
     async fn send(&self, question: Question, client: &Client) -> Result<Outcome, Unreachable> {
+        let Ok(_turn) = self.asking.acquire().await else {
+            return Err(Unreachable("the link is closed".to_owned()));
+        };
         let call = Call {
             id: OperationId(Uuid::now_v7()),
             at_least: *self.seen.lock().unwrap_or_else(PoisonError::into_inner),
@@ -107,12 +133,13 @@ impl Iam for Link {
         client: &'a Client,
         deadline: Duration,
     ) -> BoxFuture<'a, Result<Outcome, Unreachable>> {
-        async move {
-            tokio::time::timeout(deadline, self.send(question, client))
+        let (line, client) = (Arc::clone(&self.line), client.clone());
+        let asked = self.tasks.spawn(async move {
+            tokio::time::timeout(deadline, line.send(question, &client))
                 .await
                 .unwrap_or_else(|_| Err(Unreachable(format!("no answer within {deadline:?}"))))
-        }
-        .boxed()
+        });
+        asked.map(|ended| ended.unwrap_or_else(|e| Err(Unreachable(e.to_string())))).boxed()
     }
 }
 

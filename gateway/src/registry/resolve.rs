@@ -11,7 +11,7 @@ use std::time::Duration;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::{Check, Identity, Operation, RequestError};
 use tollgate_proto::ids::{FlowId, WorkspaceId};
-use tollgate_proto::json::Object;
+use tollgate_proto::json::{Object, ObjectError};
 use tollgate_proto::resource::Resource;
 
 use super::{Entry, IAM, Registry, Requirement};
@@ -43,8 +43,14 @@ impl Registry {
         request: &Request<'_>,
         identity: Option<&Identity>,
     ) -> Result<Call, WireError> {
-        let body = Object::parse(request.body)
-            .map_err(|e| invalid(format!("the request is {e}").into()))?;
+        let body = Object::parse(request.body).map_err(|error| {
+            invalid(Cow::Borrowed(match error {
+                ObjectError::DuplicateKey => "a key of the request is repeated",
+                ObjectError::NotJson | ObjectError::NotAnObject | ObjectError::BeyondLimits => {
+                    "the request is not a JSON object"
+                }
+            }))
+        })?;
         let operation = body.text("operation").unwrap_or_default();
         let found = match &request.flow {
             Some(_) => self.flow_service(&request.service),

@@ -112,8 +112,13 @@ impl Session {
         };
         let mut run = AssertUnwindSafe(run).catch_unwind().boxed();
         // The first poll is ours. If more are needed, a task makes them all, beginning with one
-        // that registers its own waker.
-        match run.poll_unpin(&mut Context::from_waker(Waker::noop())) {
+        // that registers its own waker. Answers that the client leaves unread wait in tasks.
+        let first = if self.socket.has_room() {
+            run.poll_unpin(&mut Context::from_waker(Waker::noop()))
+        } else {
+            Poll::Pending
+        };
+        match first {
             Poll::Ready(Ok((outcome, _))) => {
                 self.write_queued();
                 self.end_call(number, &outcome);

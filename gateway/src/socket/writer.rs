@@ -12,11 +12,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as Code;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tollgate_proto::close::CloseCode;
 
-use super::{Incoming, Ready, Socket};
+use super::{Ready, Socket};
 
 /// Answers of calls wait in their queue while this much is unsent.
 const CALLS_WAIT_ABOVE: usize = 256 << 10;
-/// A client that has left this much unread and sends on costs too much.
+/// A client that reads nothing and causes this much beside the answers of its calls costs too much.
 const OVERFLOW_ABOVE: usize = 1 << 20;
 /// How long a closing handshake may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -25,6 +25,9 @@ impl Socket {
     /// Puts a text message into the write buffer.
     pub(crate) fn write(&mut self, text: String) {
         self.unflushed = true;
+        if !self.has_room() {
+            self.piled = self.piled.saturating_add(text.len());
+        }
         self.queued = self.queued.saturating_add(text.len());
         // The message is taken even when nothing can be sent now. A socket that is closing
         // takes none, and its end is on the way.
@@ -38,7 +41,7 @@ impl Socket {
 
     /// Whether the client has left too much unread.
     pub(crate) fn overflows(&self) -> bool {
-        self.queued > OVERFLOW_ABOVE && self.unflushed
+        self.piled > OVERFLOW_ABOVE
     }
 
     /// Whether something waits to leave, and how much has left so far.
@@ -53,6 +56,7 @@ impl Socket {
             Ok(()) => {
                 self.unflushed = false;
                 self.queued = 0;
+                self.piled = 0;
                 Poll::Ready(Ok(()))
             }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -67,15 +71,13 @@ impl Socket {
         self.finish().await;
     }
 
-    /// Sends the rest, reads until the client has said goodbye too, and lets the connection end
-    /// without a reset, which could overtake what was sent.
+    /// Sends the rest and ends our side; then reads, for a moment, what the client still sends:
+    /// closing over it would be a reset, which could overtake what was sent.
     pub(crate) async fn finish(mut self) {
         let goodbye = async {
             if poll_fn(|cx| self.poll_flush(cx)).await.is_err() {
                 return;
             }
-            while !matches!(poll_fn(|cx| self.poll_read(cx)).await, Incoming::End(_)) {}
-            let _ = poll_fn(|cx| self.poll_flush(cx)).await;
             let _ = self.stream.shutdown().await;
             let mut rest = vec![0; 4 << 10];
             while matches!(self.stream.read(&mut rest).await, Ok(1..)) {}

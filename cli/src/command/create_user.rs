@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Make the user choose another password at the first login
     #[arg(long)]
     must_change_password: bool,
-    /// The user's home workspace
+    /// The user's home workspace: IAM wants it named
     #[arg(short, long, value_name = "ID")]
     workspace: Option<String>,
     /// Print the reply as JSON

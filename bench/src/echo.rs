@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::frame::Frames;
-use crate::idle::at_least_one;
 use crate::load::{self, Sample, Shape};
-use crate::measure::allow_sockets;
+use crate::measure::{allow_sockets, at_least_one};
 use crate::quartiles::Quartiles;
-use crate::report::{self, Output};
+use crate::report::{self, EchoRow, Output};
 use crate::server::{Arm, Placement, Server};
 
 /// What to measure.
@@ -45,18 +44,6 @@ struct Round {
     tollgate: Sample,
 }
 
-/// What one depth came to.
-pub(crate) struct Row {
-    /// Calls outstanding on each socket.
-    pub(crate) depth: u64,
-    /// Server CPU in microseconds a reply: bare, Tollgate, and Tollgate over bare.
-    pub(crate) cpu: [Quartiles; 3],
-    /// Replies a second: bare, Tollgate, and Tollgate over bare.
-    pub(crate) rate: [Quartiles; 3],
-    /// How busy the generator was with the two.
-    pub(crate) busy: [Quartiles; 2],
-}
-
 /// Measures and prints.
 pub(crate) async fn run(args: &Args, placement: &Placement) -> anyhow::Result<()> {
     allow_sockets(args.connections)?;
@@ -74,7 +61,8 @@ pub(crate) async fn run(args: &Args, placement: &Placement) -> anyhow::Result<()
             seen.push(measure_both(args, *placement, shape, bare_first).await?);
         }
     }
-    let rows: Vec<Row> = rounds.iter().map(|(depth, rounds)| summarise(*depth, rounds)).collect();
+    let rows: Vec<EchoRow> =
+        rounds.iter().map(|(depth, rounds)| summarise(*depth, rounds)).collect();
     let head = format!(
         "{} connections, frames of {} bytes, {} rounds of {} s; {placement}",
         args.connections, args.bytes, args.rounds, args.seconds
@@ -101,9 +89,9 @@ async fn measure_both(
     }
 }
 
-fn summarise(depth: u64, rounds: &[Round]) -> Row {
+fn summarise(depth: u64, rounds: &[Round]) -> EchoRow {
     let of = |figure: fn(&Round) -> f64| Quartiles::of(rounds.iter().map(figure));
-    Row {
+    EchoRow {
         depth,
         cpu: [of(|r| r.bare.cpu), of(|r| r.tollgate.cpu), of(|r| r.tollgate.cpu / r.bare.cpu)],
         rate: [of(|r| r.bare.rate), of(|r| r.tollgate.rate), of(|r| r.tollgate.rate / r.bare.rate)],

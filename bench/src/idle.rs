@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::frame::Frames;
-use crate::measure::{allow_sockets, quiet_memory};
+use crate::measure::{allow_sockets, at_least_one, quiet_memory};
 use crate::quartiles::Quartiles;
 use crate::report::{self, Output};
 use crate::server::{Arm, Placement, Server};
@@ -27,15 +27,6 @@ pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// Reads a number above zero.
-pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("must be at least 1".to_owned()),
-        Ok(number) => Ok(number),
-        Err(error) => Err(format!("{error}")),
-    }
 }
 
 /// Bytes a socket.

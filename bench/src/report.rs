@@ -4,7 +4,6 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use crate::echo::Row;
 use crate::quartiles::Quartiles;
 
 /// The generator is the limit when it runs more than this part of the time.
@@ -28,6 +27,18 @@ impl Output {
 
 /// Name of a state, bytes of the bare server and of Tollgate, and their ratio.
 pub(crate) type IdleRow = (&'static str, Quartiles, Quartiles, Quartiles);
+
+/// What one depth came to.
+pub(crate) struct EchoRow {
+    /// Calls outstanding on each socket.
+    pub(crate) depth: u64,
+    /// Server CPU in microseconds a reply: bare, Tollgate, and Tollgate over bare.
+    pub(crate) cpu: [Quartiles; 3],
+    /// Replies a second: bare, Tollgate, and Tollgate over bare.
+    pub(crate) rate: [Quartiles; 3],
+    /// How busy the generator was with the two.
+    pub(crate) busy: [Quartiles; 2],
+}
 
 /// Prints the memory of sockets.
 pub(crate) fn idle(
@@ -58,14 +69,14 @@ pub(crate) fn idle(
 }
 
 /// Prints the cost of calls.
-pub(crate) fn echo(output: Output, head: &str, rows: &[Row]) -> anyhow::Result<()> {
+pub(crate) fn echo(output: Output, head: &str, rows: &[EchoRow]) -> anyhow::Result<()> {
     if output == Output::Json {
         let rows: Vec<Value> = rows.iter().map(echo_json).collect();
         return print(&json!({ "run": head, "rows": rows }).to_string());
     }
     let mut text = format!("{head}\n");
     text.push_str(&line(["", "bare", "tollgate", "ratio (quartiles)"]));
-    for Row { depth, cpu, rate, busy } in rows {
+    for EchoRow { depth, cpu, rate, busy } in rows {
         let [bare, tollgate, ratio] = cpu;
         let (bare, tollgate) = (format!("{:.2}", bare.median), format!("{:.2}", tollgate.median));
         let name = format!("depth {depth}: server CPU us a reply");
@@ -83,7 +94,7 @@ pub(crate) fn echo(output: Output, head: &str, rows: &[Row]) -> anyhow::Result<(
     print(text.trim_end())
 }
 
-fn echo_json(row: &Row) -> Value {
+fn echo_json(row: &EchoRow) -> Value {
     let three = |figures: &[Quartiles; 3]| {
         let [bare, tollgate, ratio] = figures.map(Quartiles::to_json);
         json!({ "bare": bare, "tollgate": tollgate, "ratio": ratio })

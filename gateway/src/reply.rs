@@ -1,8 +1,9 @@
 //! ⑧ Outcomes become frames and HTTP answers. Errors of the wire are made here, from the table
 //! in `proto/src/error.rs`.
 //!
-//! A call hands its chunks and its one last outcome to [`Chunks`]; whoever holds the other end of
-//! the queue writes them under the call's id.
+//! A call puts its chunks into [`Chunks`] and returns its one outcome. Where the call runs in a task
+//! of its own, the task puts the outcome behind the chunks; whoever holds the other end of the queue
+//! writes them under the call's id.
 
 use tokio::sync::mpsc;
 use tollgate_proto::error::{ErrorKind, WireError};

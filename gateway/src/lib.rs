@@ -1,10 +1,10 @@
 //! The gateway: accepts every upgrade, waits for the first frame, authenticates, then
 //! multiplexes calls by id, each under a capability check.
 //!
-//! The road of a frame, in the order of the modules: a message comes off the [`socket`], the
-//! [`session`] tells what it is, [`auth`] turns a credential into an identity, the [`registry`]
-//! resolves a call, [`authorise`] makes the permit, [`dispatch`] runs it under its deadline on a
-//! [`backend`], [`reply`] writes the answer. HTTP callers ([`http`]) take the same road from the
+//! The road of a frame, in the order of the modules: a message comes off the `socket`, the
+//! `session` tells what it is, `auth` turns a credential into an identity, the `registry`
+//! resolves a call, `authorise` makes the permit, `dispatch` runs it under its deadline on a
+//! `backend`, `reply` writes the answer. HTTP callers (`http`) take the same road from the
 //! registry on.
 //!
 //! It holds no policy and no state that a restart would lose.

@@ -33,7 +33,7 @@ impl Dispatcher {
     ) -> Outcome {
         let (started, name) = (Instant::now(), call.name.clone());
         let budget = call.budget;
-        let mut run = pin!(self.authorise_and_run(identity, client, call, chunks));
+        let mut run = pin!(self.authorise_and_run(&name, identity, client, call, chunks));
         // Many calls never wait: the timer is made for those that do.
         let outcome = match poll!(run.as_mut()) {
             Poll::Ready(outcome) => outcome,
@@ -52,15 +52,15 @@ impl Dispatcher {
 
     async fn authorise_and_run(
         &self,
+        name: &str,
         identity: Option<Arc<Identity>>,
         client: Arc<Client>,
         call: Call,
         chunks: &Chunks,
     ) -> Outcome {
-        let name = call.name.clone();
         let permit = authorise(&self.questions, identity, client, call)
             .await
-            .map_err(|reason| refuse(&name, &reason))?;
+            .map_err(|reason| refuse(name, &reason))?;
         self.run(permit, chunks).await
     }
 

@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use tollgate_proto::error::{ErrorKind, WireError};
-use tollgate_proto::iam::{Actor, Operation, Refusal, RefusalKind, Reply, Via};
+use tollgate_proto::iam::{Actor, Operation, Refusal, RefusalKind, Via};
 use tollgate_proto::json::{Limits, Object, check_limits};
 use tollgate_proto::secret::SecretString;
 
@@ -22,7 +22,7 @@ type Shared = State<Arc<Handles>>;
 
 /// Claims a fresh deployment. The body is not looked at.
 pub(super) async fn bootstrap(handles: Shared, Extension(peer): Extension<Peer>) -> Response {
-    run(&handles, peer, None, Operation::Bootstrap {}).await.unwrap_or_else(|masked| masked)
+    run(&handles, peer, None, Operation::Bootstrap {}).await
 }
 
 /// Whether a fresh deployment waits to be claimed.
@@ -30,7 +30,7 @@ pub(super) async fn bootstrap_status(
     handles: Shared,
     Extension(peer): Extension<Peer>,
 ) -> Response {
-    run(&handles, peer, None, Operation::BootstrapStatus {}).await.unwrap_or_else(|masked| masked)
+    run(&handles, peer, None, Operation::BootstrapStatus {}).await
 }
 
 /// Opens a session.
@@ -57,7 +57,7 @@ pub(super) async fn login(
         password: body.password,
         workspace: body.workspace.filter(|workspace| !workspace.is_empty()),
     };
-    run(&handles, peer, None, operation).await.unwrap_or_else(|masked| masked)
+    run(&handles, peer, None, operation).await
 }
 
 /// Changes the caller's own password.
@@ -96,7 +96,7 @@ pub(super) async fn change_password(
         new_password: Some(new_password),
         revoke_keys: None,
     };
-    run(&handles, peer, Some(identity.actor.clone()), operation).await.unwrap_or_else(|m| m)
+    run(&handles, peer, Some(identity.actor.clone()), operation).await
 }
 
 async fn run(
@@ -104,17 +104,18 @@ async fn run(
     peer: Peer,
     actor: Option<Actor>,
     operation: Operation,
-) -> Result<Response, Response> {
+) -> Response {
     let name = operation.name();
     let client = peer.client(Via::Http);
     let outcome = handles.dispatcher.questions.operate(actor, operation, &client).await;
-    let reply: Reply = outcome
-        .map_err(|unreachable| {
+    match outcome {
+        Ok(Ok(reply)) => ok(serde_json::to_string(&reply).unwrap_or_default()),
+        Ok(Err(refusal)) => refuse(&mask(name, &refusal)),
+        Err(unreachable) => {
             tracing::warn!(operation = name, %unreachable, "operation of iam failed");
             refuse(&ErrorKind::Unavailable.into())
-        })?
-        .map_err(|refusal| refuse(&mask(name, &refusal)))?;
-    Ok(ok(serde_json::to_string(&reply).unwrap_or_default()))
+        }
+    }
 }
 
 /// Wrong passwords, unknown users and a bootstrap that is not to be had look alike. What the

@@ -50,8 +50,9 @@ impl Session {
         if let Some(error) = self.refusal() {
             return self.refuse(id, &error);
         }
-        let number = match self.inflight.admit(id, self.handles.hasher.hash_one(text)) {
-            Admission::Run(number) | Admission::Wait(number) => number,
+        let (number, runs) = match self.inflight.admit(id, self.handles.hasher.hash_one(text)) {
+            Admission::Run(number) => (number, true),
+            Admission::Wait(number) => (number, false),
             Admission::Joined => return,
             Admission::Conflict => return self.tell_conflict(frame),
             Admission::Full => return self.refuse(id, &ErrorKind::TooManyInflight.into()),
@@ -66,7 +67,7 @@ impl Session {
         match self.handles.registry.resolve(&request, self.identity.as_deref()) {
             Ok(call) => {
                 let identity = self.identity.clone();
-                if self.inflight.is_running(number) {
+                if runs {
                     self.start(number, identity, call);
                 } else {
                     self.inflight.wait(number, (identity, call));

@@ -94,11 +94,6 @@ impl<W> Inflight<W> {
         Some((number, call))
     }
 
-    /// Whether a call is past waiting.
-    pub(super) fn is_running(&self, number: u64) -> bool {
-        self.calls.get(&number).is_some_and(|call| call.running)
-    }
-
     /// Remembers how to stop a running call.
     pub(super) fn running_as(&mut self, number: u64, abort: AbortHandle) {
         if let Some(call) = self.calls.get_mut(&number) {

@@ -151,7 +151,8 @@ async fn perform(
             workspace::create(context, request, workspace_record).await
         }
         Operation::ListWorkspaces {} => workspace::list(context, request),
-        Operation::GetUser { .. }
+        Operation::Logout {}
+        | Operation::GetUser { .. }
         | Operation::UpdateUser { .. }
         | Operation::DisableUser { .. }
         | Operation::EnableUser { .. }

@@ -116,7 +116,7 @@ impl Live {
 /// Checks an actor against the state: the user is enabled, the credential is its own and live,
 /// and both are of the epoch that was authenticated.
 pub fn live(actor: &Actor, standing: Standing, now_ms: u64) -> Result<Live, Denied> {
-    let user = standing.user.filter(|user| user.enabled && user.id == actor.user);
+    let user = standing.user.filter(|user| user.is_live() && user.id == actor.user);
     let user = user.ok_or(Denied::NotLive)?;
     let credential = match (actor.credential, standing.credential) {
         (Credential::Key(id), CredentialStanding::Key(Some(key))) => {

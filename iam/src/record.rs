@@ -40,6 +40,9 @@ pub struct User {
     pub home: WorkspaceId,
     /// Whether the user can do anything at all.
     pub enabled: bool,
+    /// Whether a restore took its authority away until an admin gives it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
     /// The password, if there is one.
     pub password: Option<Password>,
     /// Whether sessions may do no more than change the password.
@@ -50,6 +53,13 @@ pub struct User {
     pub authz_epoch: u64,
     /// When it was made.
     pub created_ms: u64,
+}
+
+impl User {
+    /// Whether anything of the user's is in force.
+    pub const fn is_live(&self) -> bool {
+        self.enabled && !self.suspended
+    }
 }
 
 /// A user's password.

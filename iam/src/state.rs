@@ -23,10 +23,10 @@ use serde::{Deserialize, Serialize};
 use tollgate_proto::ids::{OperationId, Seq};
 
 use crate::hash::{Digest, Hash};
-use crate::record::{Change, Done};
+use crate::record::{Change, Done, Subject};
 
 pub use deployment::deployment;
-pub use grant::grants_of;
+pub use grant::{deployment_holders, grants_of};
 pub use key::{key, key_by_hash, keys_of};
 pub use operation::{REMEMBERED, done};
 pub use rows::{KeyedRow, Read, Table};
@@ -111,15 +111,37 @@ pub fn apply(
         match change {
             Change::Claim { at_ms } => deployment::claim(open, *at_ms)?,
             Change::AddWorkspace(workspace) => workspace::add(open, workspace)?,
+            Change::SetWorkspace { workspace, name, enabled } => {
+                workspace::set(open, workspace, name, *enabled)?;
+            }
             Change::AddUser(user) => user::add(open, user)?,
+            Change::SetProfile { user, name, email } => {
+                user::set_profile(open, *user, name, email)?;
+            }
+            Change::SetEnabled { user, enabled } => user::set_enabled(open, *user, *enabled)?,
+            Change::SetMustChange { user, must_change } => {
+                user::set_must_change(open, *user, *must_change)?;
+            }
+            Change::RemoveUser { user } => {
+                grant::remove_all(open, Subject::User(*user))?;
+                key::remove_all(open, *user)?;
+                user::remove(open, *user)?;
+            }
+            Change::Suspend { at_ms: _ } => user::suspend_all(open)?,
             Change::AddGrant(grant) => grant::add(open, grant)?,
+            Change::RemoveGrant { subject, grant } => grant::remove(open, *subject, *grant)?,
             Change::SetPassword { user, password, must_change, revoke_keys, at_ms } => {
                 let user = user::set_password(open, *user, password, *must_change)?;
                 key::follow_epoch(open, &user, revoke_keys.then_some(*at_ms))?;
             }
+            Change::Rehash { user, hash } => user::rehash(open, *user, hash)?,
+            Change::EndSession { session, until_ms, at_ms } => {
+                session::end(open, *session, *until_ms, *at_ms)?;
+            }
             Change::AddKey(key) => key::add(open, key)?,
             Change::RevokeKey { key, at_ms } => key::revoke(open, *key, *at_ms)?,
             Change::AddSigningKey(key) => signing::add(open, key)?,
+            Change::MoveSigningKey { key, to } => signing::move_to(open, *key, *to)?,
         }
     }
     operation::remember(open, id, done)

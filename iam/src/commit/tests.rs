@@ -50,6 +50,7 @@ fn user(id: u128, name: &str) -> User {
         email: String::new(),
         home: "default".parse().unwrap(),
         enabled: true,
+        suspended: false,
         password: None,
         must_change_password: false,
         auth_epoch: 1,

@@ -138,6 +138,7 @@ impl First {
             email: String::new(),
             home,
             enabled: true,
+            suspended: false,
             password: None,
             must_change_password: true,
             auth_epoch: 1,

@@ -124,7 +124,7 @@ impl NewKey {
         let owner = Owner { user: &user, rights: &rights };
         let allowed = policy::allow(&live, &Action::CreateKey { owner, live_keys })?;
         check_home(&user, self.workspace.as_deref(), "user is in a different workspace")?;
-        if !user.enabled {
+        if !user.is_live() {
             return Err(Refused::NotPermitted("user is disabled"));
         }
         let record = ApiKey { auth_epoch: user.auth_epoch, ..self.record.clone() };

@@ -32,7 +32,7 @@ fn is_admin(
     now_ms: u64,
     without: Option<&ApiKey>,
 ) -> Result<bool, StateError> {
-    if !user.enabled {
+    if !user.is_live() {
         return Ok(false);
     }
     let grants = state::grants_of(state, Subject::User(user.id))?;

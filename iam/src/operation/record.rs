@@ -18,7 +18,7 @@ pub(super) fn user(state: &dyn Read, user: &User, now_ms: u64) -> Result<UserRec
         name: user.name.clone(),
         email: user.email.clone(),
         roles: home_roles(user, &grants, now_ms),
-        enabled: user.enabled,
+        enabled: user.is_live(),
         must_change_password: user.must_change_password,
         created: times::format(user.created_ms),
     })

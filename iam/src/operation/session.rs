@@ -57,7 +57,7 @@ fn open_session(
 ) -> Result<Issued, Refused> {
     let view = context.state.view()?;
     let user = state::user(&view, checked.id)?
-        .filter(|user| user.enabled && user.password == checked.password)
+        .filter(|user| user.is_live() && user.password == checked.password)
         .ok_or(Refused::Unauthenticated("disabled, gone or changed"))?;
     let until_ms = user.password.as_ref().and_then(|password| password.until_ms);
     if until_ms.is_some_and(|until| until <= request.now_ms) {

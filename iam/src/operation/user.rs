@@ -149,6 +149,7 @@ impl ReadyUser {
             email: new.email.clone(),
             home: new.home.clone(),
             enabled: new.enabled,
+            suspended: false,
             password: Some(password),
             must_change_password: new.must_change_password,
             auth_epoch: 1,

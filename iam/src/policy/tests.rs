@@ -16,6 +16,7 @@ fn user(id: u128) -> User {
         email: String::new(),
         home: "a".parse().unwrap(),
         enabled: true,
+        suspended: false,
         password: None,
         must_change_password: false,
         auth_epoch: 3,

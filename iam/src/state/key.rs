@@ -29,8 +29,7 @@ pub(super) fn add(open: &mut Open, key: &ApiKey) -> Result<(), StateError> {
     if open.row(Table::KeyHashes, &key.hash.0)?.is_some() {
         return Err(StateError::Unfit("a key that is there"));
     }
-    let of_user = [key.user.0.as_bytes().as_slice(), key.id.0.as_bytes()].concat();
-    open.put(Table::KeysOfUsers, &of_user, &key.id)?;
+    open.put(Table::KeysOfUsers, &of_user(key), &key.id)?;
     open.put(Table::KeyHashes, &key.hash.0, &key.id)?;
     put(open, key)
 }
@@ -59,6 +58,20 @@ pub(super) fn follow_epoch(
         put(open, &key)?;
     }
     Ok(())
+}
+
+/// Removes the records themselves: their owner was removed.
+pub(super) fn remove_all(open: &mut Open, user: UserId) -> Result<(), StateError> {
+    for key in keys_of(open, user)? {
+        open.remove(Table::KeysOfUsers, &of_user(&key))?;
+        open.remove(Table::KeyHashes, &key.hash.0)?;
+        open.remove(Table::Keys, key.id.0.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn of_user(key: &ApiKey) -> Vec<u8> {
+    [key.user.0.as_bytes().as_slice(), key.id.0.as_bytes()].concat()
 }
 
 fn put(open: &mut Open, key: &ApiKey) -> Result<(), StateError> {

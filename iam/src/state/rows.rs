@@ -19,6 +19,8 @@ pub enum Table {
     Workspaces,
     /// By subject and grant id.
     Grants,
+    /// User id and grant id → nothing, for grants on the whole deployment.
+    DeploymentGrants,
     /// By key id.
     Keys,
     /// SHA-256 of the key → key id.
@@ -27,6 +29,8 @@ pub enum Table {
     KeysOfUsers,
     /// By `jti`: sessions that ended before their token does.
     EndedSessions,
+    /// When its token expires and `jti` → nothing, soonest first.
+    EndedSessionOrder,
     /// By name.
     SigningKeys,
     /// By operation id.
@@ -37,16 +41,18 @@ pub enum Table {
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Deployment,
         Self::Users,
         Self::Usernames,
         Self::Workspaces,
         Self::Grants,
+        Self::DeploymentGrants,
         Self::Keys,
         Self::KeyHashes,
         Self::KeysOfUsers,
         Self::EndedSessions,
+        Self::EndedSessionOrder,
         Self::SigningKeys,
         Self::Operations,
         Self::OperationOrder,
@@ -60,10 +66,12 @@ impl Table {
             Self::Usernames => "usernames",
             Self::Workspaces => "workspaces",
             Self::Grants => "grants",
+            Self::DeploymentGrants => "deployment-grants",
             Self::Keys => "keys",
             Self::KeyHashes => "key-hashes",
             Self::KeysOfUsers => "keys-of-users",
             Self::EndedSessions => "ended-sessions",
+            Self::EndedSessionOrder => "ended-session-order",
             Self::SigningKeys => "signing-keys",
             Self::Operations => "operations",
             Self::OperationOrder => "operation-order",

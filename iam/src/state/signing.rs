@@ -1,5 +1,7 @@
 //! Signing keys. One of them is active.
 
+use tollgate_proto::jwt::KeyName;
+
 use super::StateError;
 use super::rows::{self, Read, Table};
 use super::transaction::Open;
@@ -24,4 +26,16 @@ pub(super) fn add(open: &mut Open, key: &SigningKey) -> Result<(), StateError> {
         return Err(StateError::Unfit("a second active signing key"));
     }
     open.put(Table::SigningKeys, name.as_bytes(), key)
+}
+
+pub(super) fn move_to(open: &mut Open, name: KeyName, to: SigningState) -> Result<(), StateError> {
+    let keys = signing_keys(open)?;
+    let Some(key) = keys.into_iter().find(|key| key.name == name) else {
+        return Err(StateError::Unfit("a signing key that is not there"));
+    };
+    if to == SigningState::Active && active_signing_key(open)?.is_some() {
+        return Err(StateError::Unfit("a second active signing key"));
+    }
+    let key = SigningKey { state: to, ..key };
+    open.put(Table::SigningKeys, name.to_string().as_bytes(), &key)
 }

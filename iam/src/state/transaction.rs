@@ -97,6 +97,13 @@ impl Open {
         Ok(())
     }
 
+    /// The row with the smallest key.
+    pub(super) fn first(&self, table: Table) -> Result<Option<KeyedRow>, StateError> {
+        let table = self.transaction.open_table(table.definition()).map_err(store)?;
+        let first = table.first().map_err(store)?;
+        Ok(first.map(|(key, row)| (key.value().to_vec(), row.value().to_vec())))
+    }
+
     pub(super) fn count_operation(&mut self) -> u64 {
         let number = self.position.operations;
         self.position.operations += 1;

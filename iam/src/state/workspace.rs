@@ -33,6 +33,17 @@ pub(super) fn add(open: &mut Open, workspace: &Workspace) -> Result<(), StateErr
     open.put(Table::Workspaces, key.as_bytes(), workspace)
 }
 
+pub(super) fn set(
+    open: &mut Open,
+    id: &WorkspaceId,
+    name: &str,
+    enabled: bool,
+) -> Result<(), StateError> {
+    let there = workspace(open, id)?.ok_or(StateError::Unfit("a workspace that is not there"))?;
+    let workspace = Workspace { name: name.to_owned(), enabled, ..there };
+    open.put(Table::Workspaces, fold(id).as_bytes(), &workspace)
+}
+
 fn fold(id: &WorkspaceId) -> String {
     id.as_str().to_ascii_lowercase()
 }

@@ -75,6 +75,8 @@ operations! {
         #[serde(serialize_with = "secret::expose_some")] new_password: SecretString,
         revoke_keys: bool,
     }
+    /// Ends the caller's own session before its token does.
+    Logout = "logout" {}
     /// Makes a user.
     CreateUser = "create-user" { workspace: String, user: UserInput }
     /// Users of a workspace, or of all that the caller may read.

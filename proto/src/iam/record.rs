@@ -90,6 +90,8 @@ pub struct Reply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temporary_password: Option<Disclosed>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub grants_json: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_permissions_json: Option<String>,

@@ -9,6 +9,9 @@ use secrecy::SecretString;
 use tollgate_proto::key;
 use uuid::Uuid;
 
+/// 62²² is more than 2¹³⁰.
+const PASSWORD_LENGTH: usize = 22;
+
 /// The operating system gave no random bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system's random generator failed")]
@@ -31,9 +34,20 @@ pub fn number() -> Result<u64, DrawError> {
     Ok(u64::from_be_bytes(bytes()?))
 }
 
+/// A temporary password of more than 120 bits.
+pub fn password() -> Result<SecretString, DrawError> {
+    let letters = base62::<PASSWORD_LENGTH>()?.map(key::digit);
+    Ok(SecretString::from(String::from_iter(letters)))
+}
+
 /// A new API key.
 pub fn api_key() -> Result<SecretString, DrawError> {
-    let mut digits = [0; key::RANDOM_LENGTH];
+    Ok(SecretString::from(key::format(&base62()?)))
+}
+
+/// Numbers below 62, each as likely as any other.
+fn base62<const N: usize>() -> Result<[u8; N], DrawError> {
+    let mut digits = [0; N];
     let mut filled = 0;
     while filled < digits.len() {
         // 248 is the largest multiple of 62 in a byte: above it, digits would not be even.
@@ -43,7 +57,7 @@ pub fn api_key() -> Result<SecretString, DrawError> {
             filled += 1;
         }
     }
-    Ok(SecretString::from(key::format(&digits)))
+    Ok(digits)
 }
 
 #[cfg(test)]

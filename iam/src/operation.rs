@@ -10,10 +10,14 @@ mod record;
 pub mod access;
 pub mod bootstrap;
 mod session;
+mod logout;
 mod user;
+mod grant;
 mod key;
-mod last_admin;
 mod workspace;
+mod target;
+mod expires;
+mod last_admin;
 
 use std::sync::Arc;
 
@@ -116,6 +120,7 @@ async fn once(
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "the table of operations, a line or three for each")]
 async fn perform(
     context: &Context,
     request: &Request,
@@ -151,22 +156,46 @@ async fn perform(
             workspace::create(context, request, workspace_record).await
         }
         Operation::ListWorkspaces {} => workspace::list(context, request),
-        Operation::Logout {}
-        | Operation::GetUser { .. }
-        | Operation::UpdateUser { .. }
-        | Operation::DisableUser { .. }
-        | Operation::EnableUser { .. }
-        | Operation::DeleteUser { .. }
-        | Operation::ResetPassword { .. }
-        | Operation::GetWorkspace { .. }
-        | Operation::UpdateWorkspace { .. }
-        | Operation::DisableWorkspace { .. }
-        | Operation::RotateSigningKey {}
+        Operation::GetWorkspace { workspace_record } => {
+            workspace::get(context, request, workspace_record)
+        }
+        Operation::UpdateWorkspace { workspace_record } => {
+            workspace::update(context, request, workspace_record).await
+        }
+        Operation::DisableWorkspace { workspace_record } => {
+            workspace::disable(context, request, workspace_record).await
+        }
+        Operation::Logout {} => logout::logout(context, request).await,
+        Operation::GetUser { user_id, workspace } => {
+            user::get(context, request, user_id, workspace)
+        }
+        Operation::UpdateUser { user_id, workspace, user } => {
+            user::update(context, request, user_id, workspace, user).await
+        }
+        Operation::DisableUser { user_id, workspace } => {
+            user::disable(context, request, user_id, workspace).await
+        }
+        Operation::EnableUser { user_id, workspace } => {
+            user::enable(context, request, user_id, workspace).await
+        }
+        Operation::DeleteUser { user_id, workspace } => {
+            user::delete(context, request, user_id, workspace).await
+        }
+        Operation::ResetPassword { user_id, workspace } => {
+            user::reset_password(context, request, user_id, workspace).await
+        }
+        Operation::AddUserGrant { user_id, grant } => {
+            grant::add(context, request, user_id, grant).await
+        }
+        Operation::RemoveUserGrant { user_id, grant } => {
+            grant::remove(context, request, user_id, grant).await
+        }
+        Operation::ListUserGrants { user_id } => grant::list(context, request, user_id),
+        Operation::ResolveEffectivePermissions { user_id } => {
+            grant::resolve(context, request, user_id)
+        }
+        Operation::RotateSigningKey {}
         | Operation::MintToken { .. }
-        | Operation::AddUserGrant { .. }
-        | Operation::RemoveUserGrant { .. }
-        | Operation::ListUserGrants { .. }
-        | Operation::ResolveEffectivePermissions { .. }
         | Operation::CreateGroup {}
         | Operation::GetGroup {}
         | Operation::ListGroups {}
@@ -222,6 +251,18 @@ async fn propose(
     let settled = context.writer.commit(proposal).await?;
     tracing::info!(operation, seq = %settled.seq, request.id = %request.id, "done");
     Ok(settled)
+}
+
+/// Decides on the present state, which refuses early, and again on the one that is appended to.
+async fn decide_and_commit(
+    context: &Context,
+    request: &Request,
+    operation: &'static str,
+    decide: impl Fn(&dyn Read) -> Result<Decided, Refused> + Send + 'static,
+) -> Result<Answered, Refused> {
+    decide(&context.state.view()?)?;
+    let settled = propose(context, request, operation, decide).await?;
+    answer(context, request, &settled)
 }
 
 /// The answer to what was settled, from the state as it is now.

@@ -5,6 +5,7 @@
 //! inheritance: an action is allowed if some grant that covers its scope has its capability.
 //! Never: a look-up, a clock, or anything that the caller wrote beyond the scope it addressed.
 
+mod action;
 pub mod roles;
 pub mod scope;
 #[cfg(test)]
@@ -12,10 +13,11 @@ mod tests;
 
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::{Actor, Credential, Decision};
-use tollgate_proto::ids::{UserId, WorkspaceId};
+use tollgate_proto::ids::WorkspaceId;
 use tollgate_proto::resource::Resource;
 
-use crate::record::{ApiKey, Deployment, Grant, Role, Scope, User, Workspace};
+use crate::record::{ApiKey, Deployment, Grant, Role, Scope, User, What, Workspace};
+pub use action::{Action, Target, allow};
 pub use scope::Rights;
 
 /// How many live keys a user may have who makes them without `keys:admin`.
@@ -139,99 +141,6 @@ pub fn is_key_live(key: &ApiKey, owner: &User, now_ms: u64) -> bool {
         && key.auth_epoch == owner.auth_epoch
 }
 
-/// What can be done by an actor, with its target.
-#[derive(Debug)]
-pub enum Action<'a> {
-    /// Read its own record or the list of its own workspaces.
-    ReadSelf,
-    /// List the workspaces that it may use.
-    ReadOwnWorkspaces,
-    /// Change its own password.
-    ChangePassword {
-        /// Whose was asked for.
-        user: UserId,
-    },
-    /// Make a user.
-    CreateUser {
-        /// At home there.
-        home: &'a WorkspaceId,
-        /// With these rights.
-        rights: &'a Rights,
-    },
-    /// See users of a workspace.
-    ReadUsers {
-        /// Their home.
-        home: &'a WorkspaceId,
-    },
-    /// See users of whatever workspaces it may.
-    ReadUsersAnywhere,
-    /// Make an API key.
-    CreateKey {
-        /// For whom.
-        owner: Owner<'a>,
-        /// How many live ones there are.
-        live_keys: usize,
-    },
-    /// See somebody's keys, or end one.
-    ManageKeys {
-        /// Whose.
-        owner: Owner<'a>,
-    },
-    /// Make a workspace.
-    CreateWorkspace,
-    /// See a workspace.
-    ReadWorkspace {
-        /// Which.
-        workspace: &'a WorkspaceId,
-    },
-    /// See whatever workspaces it may.
-    ReadWorkspacesAnywhere,
-    /// Be told that something is not there, instead of being denied.
-    SeeMissing {
-        /// What it would have needed.
-        capability: Capability,
-    },
-}
-
-/// The user that an action is about.
-#[derive(Debug, Clone, Copy)]
-pub struct Owner<'a> {
-    /// Its record.
-    pub user: &'a User,
-    /// What it may do.
-    pub rights: &'a Rights,
-}
-
-/// Decides on an action.
-pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
-    let for_bound = matches!(action, Action::ReadSelf | Action::ChangePassword { .. });
-    if live.bound && !for_bound {
-        return Err(Denied::TemporaryPassword);
-    }
-    match action {
-        Action::ReadSelf | Action::ReadOwnWorkspaces => Ok(Allowed::SELF),
-        Action::ChangePassword { user } if *user == live.user.id => Ok(Allowed::SELF),
-        Action::ChangePassword { .. } => Err(Denied::NotSelf),
-        Action::CreateUser { home, rights } => {
-            let allowed = need(live, Capability::UsersAdmin, home)?;
-            check_no_escalation(live, rights)?;
-            Ok(allowed)
-        }
-        Action::ReadUsers { home } => need(live, Capability::UsersRead, home),
-        Action::ReadUsersAnywhere => need_anywhere(live, Capability::UsersRead),
-        Action::CreateKey { owner, live_keys } => match manage_keys(live, *owner)? {
-            allowed if allowed.capability == Some(Capability::KeysAdmin) => Ok(allowed),
-            allowed if *live_keys < OWN_KEYS => Ok(allowed),
-            _ => Err(Denied::EnoughKeys),
-        },
-        Action::ManageKeys { owner } => manage_keys(live, *owner),
-        Action::CreateWorkspace => need_deployment(live, Capability::WorkspacesAdmin),
-        Action::ReadWorkspace { workspace } => need(live, Capability::WorkspacesAdmin, workspace),
-        Action::ReadWorkspacesAnywhere => need_anywhere(live, Capability::WorkspacesAdmin),
-        Action::SeeMissing { capability } => need_deployment(live, *capability),
-    }
-}
-
 /// The first admin of a deployment, and what it needs: once.
 pub fn allow_claim(deployment: &Deployment) -> Result<Allowed, Denied> {
     match deployment.claimed_ms {
@@ -263,55 +172,19 @@ pub fn decide(
     }
 }
 
-/// Keys of an account are as good as the account: whoever has more rights than the actor is out
-/// of its reach.
-fn manage_keys(live: &Live, owner: Owner<'_>) -> Result<Allowed, Denied> {
-    let by_grant = need(live, Capability::KeysAdmin, &owner.user.home)
-        .and_then(|allowed| check_not_outranked(live, owner.rights).map(|()| allowed));
-    match by_grant {
-        Err(_) if owner.user.id == live.user.id && live.rights.anywhere(Capability::KeysSelf) => {
-            Ok(Allowed::by(Capability::KeysSelf))
-        }
-        other => other,
-    }
-}
-
-fn need(live: &Live, capability: Capability, at: &WorkspaceId) -> Result<Allowed, Denied> {
-    let resource = Resource::Workspace { workspace: at.clone() };
-    if live.rights.allow(capability, &resource) {
-        return Ok(Allowed::by(capability));
-    }
-    Err(Denied::NoGrant)
-}
-
-fn need_deployment(live: &Live, capability: Capability) -> Result<Allowed, Denied> {
-    if live.rights.allow(capability, &Resource::Deployment) {
-        return Ok(Allowed::by(capability));
-    }
-    Err(Denied::NoGrant)
-}
-
-fn need_anywhere(live: &Live, capability: Capability) -> Result<Allowed, Denied> {
-    if live.rights.anywhere(capability) {
-        return Ok(Allowed::by(capability));
-    }
-    Err(Denied::NoGrant)
-}
-
-/// Nobody gives what it does not have: the new rights are the actor's at every scope they cover.
-fn check_no_escalation(live: &Live, new: &Rights) -> Result<(), Denied> {
-    if live.rights.cover(new) { Ok(()) } else { Err(Denied::Escalation) }
-}
-
-/// Nobody reaches whoever has more: the target's rights are the actor's at every scope.
-fn check_not_outranked(live: &Live, target: &Rights) -> Result<(), Denied> {
-    if live.rights.cover(target) { Ok(()) } else { Err(Denied::Outranked) }
-}
-
 /// The scopes that roles of the wire mean: `admin` is everywhere, the others are at home.
 pub fn home_scope(role: Role, home: &WorkspaceId) -> Scope {
     match role {
         Role::Admin => Scope::Deployment,
         Role::Reader | Role::Writer => Scope::Workspace(home.clone()),
+    }
+}
+
+/// The role that the wire shows for a grant: one that holds where [`home_scope`] says. Other
+/// grants never appear there.
+pub fn shown_role(grant: &Grant, user: &User) -> Option<Role> {
+    match grant.what {
+        What::Role(role) if grant.scope == home_scope(role, &user.home) => Some(role),
+        What::Role(_) | What::Capability(_) => None,
     }
 }

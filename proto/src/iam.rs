@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 pub use operation::{
     GrantInput, KeyInput, Operation, RequestError, UserInput, WorkspaceInput, known_operations,
 };
-pub use record::{ApiKeyRecord, Reply, UserRecord, WorkspaceRecord};
+pub use record::{
+    ApiKeyRecord, EffectivePermissions, GrantRecord, Reply, ScopePermissions, UserRecord,
+    WorkspaceRecord,
+};
 use secrecy::SecretString;
 
 use crate::capability::Capability;

@@ -51,14 +51,15 @@ pub fn shape(text: &str) -> Shape {
 pub fn format(random: &[u8; RANDOM_LENGTH]) -> String {
     let mut key = String::with_capacity(LENGTH);
     key.push_str(PREFIX);
-    key.extend(random.iter().map(|digit| digit_of(u32::from(*digit))));
+    key.extend(random.iter().map(|digit| self::digit(*digit)));
     let checksum = checksum_of(&key);
     key.extend(checksum.map(char::from));
     key
 }
 
-fn digit_of(value: u32) -> char {
-    char::from(ALPHABET[value as usize % ALPHABET.len()])
+/// The digit of base62 for a number below 62.
+pub fn digit(value: u8) -> char {
+    char::from(ALPHABET[usize::from(value) % ALPHABET.len()])
 }
 
 fn checksum_of(text: &str) -> [u8; CHECKSUM_LENGTH] {

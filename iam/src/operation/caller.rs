@@ -1,10 +1,11 @@
 //! Who asks: an actor is looked up and checked on each state that is decided on.
 
 use tollgate_proto::iam::{Actor, Credential};
+use tollgate_proto::ids::WorkspaceId;
 
 use super::Request;
 use crate::policy::{self, CredentialStanding, Live, Rights, Standing};
-use crate::record::{Subject, User};
+use crate::record::{Grant, Scope, Subject, User};
 use crate::refused::Refused;
 use crate::state::{self, Read, StateError};
 
@@ -24,13 +25,33 @@ pub(super) fn live_actor(state: &dyn Read, actor: &Actor, now_ms: u64) -> Result
     };
     let standing = Standing {
         user: state::user(state, actor.user)?,
-        grants: state::grants_of(state, Subject::User(actor.user))?,
+        grants: in_force(state, state::grants_of(state, Subject::User(actor.user))?, now_ms)?,
         credential,
     };
     Ok(policy::live(actor, standing, now_ms)?)
 }
 
-/// What a user may do.
+/// The grants that can be used now: those in a workspace that is disabled allow nothing.
+pub(super) fn in_force(
+    state: &dyn Read,
+    mut grants: Vec<Grant>,
+    now_ms: u64,
+) -> Result<Vec<Grant>, StateError> {
+    grants.retain(|grant| grant.expires_ms.is_none_or(|expires| now_ms < expires));
+    let mut used = Vec::new();
+    for grant in grants {
+        let in_force = match &grant.scope {
+            Scope::Deployment => true,
+            Scope::Workspace(id) => is_live(state, id)?,
+        };
+        if in_force {
+            used.push(grant);
+        }
+    }
+    Ok(used)
+}
+
+/// What a user holds, whether it can be used now or not: nobody reaches it who has less.
 pub(super) fn rights_of(state: &dyn Read, user: &User, now_ms: u64) -> Result<Rights, StateError> {
     Ok(Rights::of(&state::grants_of(state, Subject::User(user.id))?, now_ms))
 }
@@ -54,9 +75,6 @@ pub(super) fn has_a_place(
 }
 
 /// Whether a workspace can be used.
-pub(super) fn is_live(
-    state: &dyn Read,
-    id: &tollgate_proto::ids::WorkspaceId,
-) -> Result<bool, StateError> {
+pub(super) fn is_live(state: &dyn Read, id: &WorkspaceId) -> Result<bool, StateError> {
     Ok(state::workspace(state, id)?.is_some_and(|workspace| workspace.enabled))
 }

@@ -1,9 +1,13 @@
 //! Records as clients read them.
 
-use tollgate_proto::iam::{ApiKeyRecord, UserRecord, WorkspaceRecord};
+use tollgate_proto::capability::Capability;
+use tollgate_proto::iam::{
+    ApiKeyRecord, EffectivePermissions, GrantRecord, ScopePermissions, UserRecord, WorkspaceRecord,
+};
+use tollgate_proto::ids::UserId;
 
 use crate::policy::{self, roles};
-use crate::record::{ApiKey, Grant, Role, Subject, User, What, Workspace};
+use crate::record::{ApiKey, Grant, Scope, Subject, User, What, Workspace};
 use crate::state::{self, Read, StateError};
 use crate::times;
 
@@ -24,14 +28,11 @@ pub(super) fn user(state: &dyn Read, user: &User, now_ms: u64) -> Result<UserRec
     })
 }
 
-/// The roles of the wire: those at home, and `admin`. Other grants never appear there.
+/// The roles of the wire, by name.
 fn home_roles(user: &User, grants: &[Grant], now_ms: u64) -> Vec<String> {
-    let at_home = |grant: &Grant| -> Option<Role> {
-        let What::Role(role) = grant.what else { return None };
-        let in_force = grant.expires_ms.is_none_or(|expires| now_ms < expires);
-        (in_force && grant.scope == policy::home_scope(role, &user.home)).then_some(role)
-    };
-    let mut roles: Vec<_> = grants.iter().filter_map(at_home).collect();
+    let in_force = |grant: &&Grant| grant.expires_ms.is_none_or(|expires| now_ms < expires);
+    let shown = grants.iter().filter(in_force);
+    let mut roles: Vec<_> = shown.filter_map(|grant| policy::shown_role(grant, user)).collect();
     roles.sort_unstable();
     roles.dedup();
     roles.into_iter().map(|role| roles::role_name(role).to_owned()).collect()
@@ -57,5 +58,51 @@ pub(super) fn key(key: &ApiKey, last_used_ms: Option<u64>) -> ApiKeyRecord {
         expires: key.expires_ms.map(times::format).unwrap_or_default(),
         created: times::format(key.created_ms),
         last_used: last_used_ms.map(times::format).unwrap_or_default(),
+    }
+}
+
+/// The whole deployment, where a workspace is named.
+pub(super) const EVERYWHERE: &str = "*";
+
+/// A grant.
+pub(super) fn grant(grant: &Grant) -> GrantRecord {
+    let (role, capability) = match grant.what {
+        What::Role(role) => (Some(roles::role_name(role).to_owned()), None),
+        What::Capability(capability) => (None, Some(capability.to_string())),
+    };
+    GrantRecord {
+        id: grant.id.to_string(),
+        role,
+        capability,
+        workspace: scope(&grant.scope),
+        expires: grant.expires_ms.map(times::format).unwrap_or_default(),
+        granted_by: grant.granted_by.map(|user| user.to_string()).unwrap_or_default(),
+        created: times::format(grant.created_ms),
+    }
+}
+
+/// What grants add up to. All of them are in force.
+pub(super) fn permissions(user: UserId, grants: &[Grant]) -> EffectivePermissions {
+    let mut scopes: Vec<_> = grants.iter().map(|grant| &grant.scope).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    let permissions = scopes.into_iter().map(|at| {
+        let here: Vec<_> = grants.iter().filter(|grant| grant.scope == *at).collect();
+        let has = |capability: Capability| {
+            here.iter().any(|grant| roles::capabilities_of(grant.what).has(capability))
+        };
+        let held = Capability::ALL.iter().filter(|capability| has(**capability));
+        let mut capabilities: Vec<_> = held.map(ToString::to_string).collect();
+        capabilities.sort_unstable();
+        let grants = here.iter().map(|grant| self::grant(grant)).collect();
+        ScopePermissions { workspace: scope(at), capabilities, grants }
+    });
+    EffectivePermissions { user_id: user.to_string(), permissions: permissions.collect() }
+}
+
+fn scope(scope: &Scope) -> String {
+    match scope {
+        Scope::Deployment => EVERYWHERE.to_owned(),
+        Scope::Workspace(id) => id.to_string(),
     }
 }

@@ -1,61 +1,28 @@
 //! Users.
 
-use tollgate_proto::iam::{Reply, UserInput};
-use tollgate_proto::ids::{GrantId, UserId, WorkspaceId};
+mod create;
+mod update;
+mod authority;
 
-use super::{Answered, Context, Request, answer, caller, propose, record, required};
-use crate::commit::Decided;
-use crate::draw;
-use crate::names::{self, Username};
-use crate::policy::{self, Action, Allowed, Denied, Rights, roles};
-use crate::record::{Change, Grant, Outcome, Password, PasswordHash, Role, Subject, User, What};
+use tollgate_proto::capability::Capability;
+use tollgate_proto::iam::Reply;
+use tollgate_proto::ids::WorkspaceId;
+
+use super::grant::read_role;
+use super::target::Address;
+use super::{Answered, Context, Request, caller, record};
+use crate::names;
+use crate::policy::{self, Action, Denied};
+use crate::record::Role;
 use crate::refused::Refused;
-use crate::state::{self, Read};
+use crate::state;
+
+pub(super) use authority::{delete, disable, enable, reset_password};
+pub(super) use create::create;
+pub(super) use update::update;
 
 /// The most bytes of a mail address.
 const MAX_EMAIL: usize = 254;
-
-/// Makes a user at home in a workspace, with roles there.
-pub(super) async fn create(
-    context: &Context,
-    request: &Request,
-    workspace: Option<String>,
-    user: Option<UserInput>,
-) -> Result<Answered, Refused> {
-    // Whoever is nobody is told nothing about what a user must have.
-    caller::live(&context.state.view()?, request)?;
-    let home = required(workspace, "workspace")?;
-    let user = required(user, "user")?;
-    let username = Username::parse(&required(user.username, "user.username")?)?;
-    let password = required(user.password, "user.password")?;
-    let new = NewUser {
-        request: request.clone(),
-        id: UserId(draw::uuid()?),
-        home: home.parse().map_err(|_| unknown_workspace())?,
-        name: user.name.unwrap_or_else(|| username.typed().to_owned()),
-        email: user.email.unwrap_or_default(),
-        username,
-        enabled: user.enabled.unwrap_or(true),
-        must_change_password: user.must_change_password.unwrap_or(false),
-        roles: read_roles(&user.roles.unwrap_or_default())?,
-    };
-    names::check_shown(&new.name)?;
-    names::check_shown(&new.email)?;
-    if new.email.len() > MAX_EMAIL {
-        return Err(Refused::Invalid(format!("user.email must have at most {MAX_EMAIL} bytes")));
-    }
-    // Refused here, it costs no hash.
-    new.check(&context.state.view()?)?;
-    context.passwords.check_new(&password, &[new.username.typed(), new.home.as_str()])?;
-    let permit = context.passwords.permit().await?;
-    let hash = context.passwords.hash(permit, password).await?;
-    let grants = new.roles.iter().map(|_| draw::uuid().map(GrantId)).collect::<Result<_, _>>()?;
-
-    let ready = ReadyUser { new, hash, grants };
-    let settled =
-        propose(context, request, "create-user", move |state| ready.decide(state)).await?;
-    answer(context, request, &settled)
-}
 
 /// Users at home in a workspace, or in all whose users the caller may see.
 pub(super) fn list(
@@ -83,98 +50,35 @@ pub(super) fn list(
     Ok(Reply { users: users.collect::<Result<_, _>>()?, ..Reply::default() }.into())
 }
 
-/// A new user, as it was asked for.
-struct NewUser {
-    request: Request,
-    id: UserId,
-    home: WorkspaceId,
-    username: Username,
-    name: String,
-    email: String,
-    enabled: bool,
-    must_change_password: bool,
-    roles: Vec<Role>,
+/// One user.
+pub(super) fn get(
+    context: &Context,
+    request: &Request,
+    user_id: Option<String>,
+    workspace: Option<String>,
+) -> Result<Answered, Refused> {
+    let view = context.state.view()?;
+    let live = caller::live(&view, request)?;
+    let address = Address::read(user_id, workspace)?;
+    let found = address.find(&view, &live, request, Capability::UsersRead)?;
+    policy::allow(&live, &Action::ReadUsers { home: &found.user.home })?;
+    address.check_home(&found.user)?;
+    let user = record::user(&view, &found.user, request.now_ms)?;
+    Ok(Reply { user: Some(user), ..Reply::default() }.into())
 }
 
-impl NewUser {
-    fn check(&self, state: &dyn Read) -> Result<Allowed, Refused> {
-        let live = caller::live(state, &self.request)?;
-        let given: Vec<_> = self.roles.iter().map(|role| self.grant(*role, None)).collect();
-        let rights = Rights::of(&given, self.request.now_ms);
-        let action = Action::CreateUser { home: &self.home, rights: &rights };
-        let allowed = policy::allow(&live, &action)?;
-        if !caller::is_live(state, &self.home)? {
-            return Err(unknown_workspace());
-        }
-        if state::user_by_name(state, self.username.folded())?.is_some() {
-            return Err(Refused::Duplicate("username already exists"));
-        }
-        Ok(allowed)
+fn check_email(email: &str) -> Result<(), Refused> {
+    names::check_shown(email)?;
+    if email.len() > MAX_EMAIL {
+        return Err(Refused::Invalid(format!("user.email must have at most {MAX_EMAIL} bytes")));
     }
-
-    fn grant(&self, role: Role, id: Option<GrantId>) -> Grant {
-        Grant {
-            id: id.unwrap_or(GrantId(self.id.0)),
-            subject: Subject::User(self.id),
-            what: What::Role(role),
-            scope: policy::home_scope(role, &self.home),
-            expires_ms: None,
-            granted_by: self.request.actor.as_ref().map(|actor| actor.user),
-            created_ms: self.request.now_ms,
-        }
-    }
-}
-
-/// A new user with all that was drawn and hashed for it.
-struct ReadyUser {
-    new: NewUser,
-    hash: PasswordHash,
-    grants: Vec<GrantId>,
-}
-
-impl ReadyUser {
-    fn decide(&self, state: &dyn Read) -> Result<Decided, Refused> {
-        let new = &self.new;
-        let allowed = new.check(state)?;
-        let password = Password {
-            hash: self.hash.clone(),
-            // Whoever made the user knows it too.
-            own: false,
-            until_ms: None,
-        };
-        let user = User {
-            id: new.id,
-            username: new.username.typed().to_owned(),
-            name: new.name.clone(),
-            email: new.email.clone(),
-            home: new.home.clone(),
-            enabled: new.enabled,
-            suspended: false,
-            password: Some(password),
-            must_change_password: new.must_change_password,
-            auth_epoch: 1,
-            authz_epoch: 1,
-            created_ms: new.request.now_ms,
-        };
-        let grants = new.roles.iter().zip(&self.grants);
-        let grants = grants.map(|(role, id)| Change::AddGrant(new.grant(*role, Some(*id))));
-        let changes = std::iter::once(Change::AddUser(user)).chain(grants).collect();
-        Ok(Decided { allowed, changes, outcome: Outcome::User(new.id) })
-    }
+    Ok(())
 }
 
 fn read_roles(names: &[String]) -> Result<Vec<Role>, Refused> {
-    let read = |name: &String| {
-        roles::role(name).ok_or_else(|| {
-            Refused::Invalid("unknown role; known are admin, reader and writer".to_owned())
-        })
-    };
-    let mut roles: Vec<_> = names.iter().map(read).collect::<Result<_, _>>()?;
+    let read = names.iter().map(|name| read_role(name));
+    let mut roles: Vec<_> = read.collect::<Result<_, _>>()?;
     roles.sort_unstable();
     roles.dedup();
     Ok(roles)
-}
-
-fn unknown_workspace() -> Refused {
-    Refused::NotFound("workspace not found or disabled")
 }

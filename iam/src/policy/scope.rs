@@ -5,7 +5,7 @@ use tollgate_proto::ids::WorkspaceId;
 use tollgate_proto::resource::Resource;
 
 use super::roles::{self, Capabilities};
-use crate::record::{Grant, Scope};
+use crate::record::{Grant, Scope, What};
 
 /// What somebody may do, and where: the union of its grants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,13 @@ impl Rights {
             }
             rights.add(&grant.scope, roles::capabilities_of(grant.what));
         }
+        rights
+    }
+
+    /// What one grant gives.
+    pub fn of_one(what: What, scope: &Scope) -> Self {
+        let mut rights = Self::default();
+        rights.add(scope, roles::capabilities_of(what));
         rights
     }
 

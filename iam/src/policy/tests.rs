@@ -1,6 +1,6 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tollgate_proto::ids::{GrantId, KeyId, SessionId};
+use tollgate_proto::ids::{GrantId, KeyId, SessionId, UserId};
 use uuid::Uuid;
 
 use super::*;
@@ -134,7 +134,7 @@ proptest! {
     ) {
         let (live, rights) = (live_with(held.clone()), Rights::of(&theirs, NOW));
         let other = user(2);
-        let owner = Owner { user: &other, rights: &rights };
+        let owner = Target { user: &other, rights: &rights };
         if allow(&live, &Action::CreateKey { owner, live_keys: 0 }).is_ok() {
             prop_assert!(
                 !covered(&theirs, capability, &resource) || covered(&held, capability, &resource)

@@ -152,7 +152,7 @@ async fn the_last_way_in_for_an_admin_stays() {
     assert_refused(
         last,
         RefusalKind::OperationNotPermitted,
-        "it is the last credential of the last admin",
+        "it would take away the last admin who can get in",
     );
     // One that ends by itself is no way in for good.
     let expiring = create(&admin.id(), "short", "2027-02-01T00:00:00Z");

@@ -64,6 +64,50 @@ pub struct ApiKeyRecord {
     pub last_used: String,
 }
 
+/// A grant, as `grants_json` has them in a list.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GrantRecord {
+    /// The id, a UUID.
+    pub id: String,
+    /// The role that it gives, or
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// the capability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capability: Option<String>,
+    /// Where; `*` is the whole deployment.
+    pub workspace: String,
+    /// When it expires, RFC 3339; empty if it does not.
+    pub expires: String,
+    /// Who gave it; empty for the first admin's.
+    pub granted_by: String,
+    /// When it was given, RFC 3339.
+    pub created: String,
+}
+
+/// What a user may do, as `effective_permissions_json` has it.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EffectivePermissions {
+    /// Whose.
+    pub user_id: String,
+    /// Scope by scope.
+    pub permissions: Vec<ScopePermissions>,
+}
+
+/// What somebody may do in one scope, because of grants for that scope.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScopePermissions {
+    /// Where; `*` is the whole deployment.
+    pub workspace: String,
+    /// Their names, sorted.
+    pub capabilities: Vec<String>,
+    /// The grants that say so.
+    pub grants: Vec<GrantRecord>,
+}
+
 /// What an operation answers: only what is not empty, and always `bootstrap_available`.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,0 +1,217 @@
+//! The actions of IAM's operations, each with its rule.
+//!
+//! Two rules stand behind the capabilities. Nobody gives what it does not have: the rights of a
+//! new grant, role or user are the actor's own at every scope that they cover. Nobody reaches
+//! whoever has more: the rights of the target are the actor's own at every scope.
+
+use tollgate_proto::capability::Capability;
+use tollgate_proto::ids::{UserId, WorkspaceId};
+use tollgate_proto::resource::Resource;
+
+use super::scope::Rights;
+use super::{Allowed, Denied, Live, OWN_KEYS};
+use crate::record::{Scope, User};
+
+/// What can be done by an actor, with its target.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// Read its own record or the list of its own workspaces.
+    ReadSelf,
+    /// List the workspaces that it may use.
+    ReadOwnWorkspaces,
+    /// Change its own password.
+    ChangePassword {
+        /// Whose was asked for.
+        user: UserId,
+    },
+    /// Make a user.
+    CreateUser {
+        /// At home there.
+        home: &'a WorkspaceId,
+        /// With these rights.
+        rights: &'a Rights,
+    },
+    /// See users of a workspace.
+    ReadUsers {
+        /// Their home.
+        home: &'a WorkspaceId,
+    },
+    /// See users of whatever workspaces it may.
+    ReadUsersAnywhere,
+    /// End its own session.
+    EndOwnSession,
+    /// Change what is shown of a user.
+    UpdateProfile {
+        /// The user's home.
+        home: &'a WorkspaceId,
+    },
+    /// Take a user's authority away, give it back, or reset its password.
+    ManageUser {
+        /// Whom.
+        target: Target<'a>,
+    },
+    /// Give a user other roles.
+    SetRoles {
+        /// Whom.
+        target: Target<'a>,
+        /// What the user has from then on.
+        rights: &'a Rights,
+    },
+    /// See what a user may do, in one scope.
+    ReadGrants {
+        /// Where.
+        scope: &'a Scope,
+    },
+    /// Give a grant, or take it away.
+    MoveGrant {
+        /// Where it holds.
+        scope: &'a Scope,
+        /// What it allows.
+        rights: &'a Rights,
+    },
+    /// Make an API key.
+    CreateKey {
+        /// For whom.
+        owner: Target<'a>,
+        /// How many live ones there are.
+        live_keys: usize,
+    },
+    /// See somebody's keys, or end one.
+    ManageKeys {
+        /// Whose.
+        owner: Target<'a>,
+    },
+    /// Make a workspace.
+    CreateWorkspace,
+    /// See a workspace.
+    ReadWorkspace {
+        /// Which.
+        workspace: &'a WorkspaceId,
+    },
+    /// See whatever workspaces it may.
+    ReadWorkspacesAnywhere,
+    /// Rename a workspace, disable or enable it.
+    UpdateWorkspace {
+        /// Which.
+        workspace: &'a WorkspaceId,
+    },
+    /// Be told that something is not there, instead of being denied.
+    SeeMissing {
+        /// What it would have needed.
+        capability: Capability,
+    },
+}
+
+/// The user that an action is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its record.
+    pub user: &'a User,
+    /// What it may do.
+    pub rights: &'a Rights,
+}
+
+/// Decides on an action.
+pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
+    let for_bound =
+        matches!(action, Action::ReadSelf | Action::EndOwnSession | Action::ChangePassword { .. });
+    if live.bound && !for_bound {
+        return Err(Denied::TemporaryPassword);
+    }
+    match action {
+        Action::ReadSelf | Action::ReadOwnWorkspaces | Action::EndOwnSession => Ok(Allowed::SELF),
+        Action::ChangePassword { user } if *user == live.user.id => Ok(Allowed::SELF),
+        Action::ChangePassword { .. } => Err(Denied::NotSelf),
+        Action::CreateUser { home, rights } => {
+            let allowed = need(live, Capability::UsersAdmin, home)?;
+            check_no_escalation(live, rights)?;
+            Ok(allowed)
+        }
+        Action::ReadUsers { home } => need(live, Capability::UsersRead, home),
+        Action::ReadUsersAnywhere => need_anywhere(live, Capability::UsersRead),
+        Action::UpdateProfile { home } => need(live, Capability::UsersWrite, home),
+        Action::ManageUser { target } => manage_user(live, *target),
+        Action::SetRoles { target, rights } => {
+            let allowed = manage_user(live, *target)?;
+            check_no_escalation(live, rights)?;
+            Ok(allowed)
+        }
+        Action::ReadGrants { scope } => need_in(live, Capability::IamAdmin, scope),
+        Action::MoveGrant { scope, rights } => {
+            let allowed = need_in(live, Capability::IamAdmin, scope)?;
+            check_no_escalation(live, rights)?;
+            Ok(allowed)
+        }
+        Action::CreateKey { owner, live_keys } => match manage_keys(live, *owner)? {
+            allowed if allowed.capability == Some(Capability::KeysAdmin) => Ok(allowed),
+            allowed if *live_keys < OWN_KEYS => Ok(allowed),
+            _ => Err(Denied::EnoughKeys),
+        },
+        Action::ManageKeys { owner } => manage_keys(live, *owner),
+        Action::CreateWorkspace => need_deployment(live, Capability::WorkspacesAdmin),
+        Action::ReadWorkspace { workspace } | Action::UpdateWorkspace { workspace } => {
+            need(live, Capability::WorkspacesAdmin, workspace)
+        }
+        Action::ReadWorkspacesAnywhere => need_anywhere(live, Capability::WorkspacesAdmin),
+        Action::SeeMissing { capability } => need_deployment(live, *capability),
+    }
+}
+
+/// Keys of an account are as good as the account: whoever has more rights than the actor is out
+/// of its reach.
+fn manage_keys(live: &Live, owner: Target<'_>) -> Result<Allowed, Denied> {
+    let by_grant = need(live, Capability::KeysAdmin, &owner.user.home)
+        .and_then(|allowed| check_not_outranked(live, owner.rights).map(|()| allowed));
+    match by_grant {
+        Err(_) if owner.user.id == live.user.id && live.rights.anywhere(Capability::KeysSelf) => {
+            Ok(Allowed::by(Capability::KeysSelf))
+        }
+        other => other,
+    }
+}
+
+/// Whoever has more rights than the actor is out of its reach.
+fn manage_user(live: &Live, target: Target<'_>) -> Result<Allowed, Denied> {
+    let allowed = need(live, Capability::UsersAdmin, &target.user.home)?;
+    check_not_outranked(live, target.rights)?;
+    Ok(allowed)
+}
+
+fn need_in(live: &Live, capability: Capability, scope: &Scope) -> Result<Allowed, Denied> {
+    match scope {
+        Scope::Deployment => need_deployment(live, capability),
+        Scope::Workspace(workspace) => need(live, capability, workspace),
+    }
+}
+
+fn need(live: &Live, capability: Capability, at: &WorkspaceId) -> Result<Allowed, Denied> {
+    let resource = Resource::Workspace { workspace: at.clone() };
+    if live.rights.allow(capability, &resource) {
+        return Ok(Allowed::by(capability));
+    }
+    Err(Denied::NoGrant)
+}
+
+fn need_deployment(live: &Live, capability: Capability) -> Result<Allowed, Denied> {
+    if live.rights.allow(capability, &Resource::Deployment) {
+        return Ok(Allowed::by(capability));
+    }
+    Err(Denied::NoGrant)
+}
+
+fn need_anywhere(live: &Live, capability: Capability) -> Result<Allowed, Denied> {
+    if live.rights.anywhere(capability) {
+        return Ok(Allowed::by(capability));
+    }
+    Err(Denied::NoGrant)
+}
+
+/// Nobody gives what it does not have: the new rights are the actor's at every scope they cover.
+fn check_no_escalation(live: &Live, new: &Rights) -> Result<(), Denied> {
+    if live.rights.cover(new) { Ok(()) } else { Err(Denied::Escalation) }
+}
+
+/// Nobody reaches whoever has more: the target's rights are the actor's at every scope.
+fn check_not_outranked(live: &Live, target: &Rights) -> Result<(), Denied> {
+    if live.rights.cover(target) { Ok(()) } else { Err(Denied::Outranked) }
+}

@@ -12,6 +12,7 @@ pub mod operation;
 pub mod policy;
 pub mod commit;
 pub mod journal;
+pub mod feed;
 pub mod last_used;
 pub mod tokens;
 pub mod passwords;

@@ -54,11 +54,14 @@ fn newest(context: &Context) -> Seq {
 }
 
 fn deadline_of(question: &Question) -> Duration {
-    use tollgate_proto::iam::Operation::{ChangePassword, CreateUser, Login};
+    use tollgate_proto::iam::Operation::{ChangePassword, CreateUser, Login, ResetPassword};
     let hashes = matches!(
         question,
         Question::Operate {
-            operation: Login { .. } | CreateUser { .. } | ChangePassword { .. },
+            operation: Login { .. }
+                | CreateUser { .. }
+                | ChangePassword { .. }
+                | ResetPassword { .. },
             ..
         }
     );
@@ -88,6 +91,9 @@ async fn ask(context: &Context, call: Call) -> Asked {
         }
         Question::AuthoriseMany { actor, checks } => {
             access::authorise(context, &actor, &checks, now_ms).map(Outcome::Decisions)
+        }
+        Question::Revalidate { actors } => {
+            access::revalidate(context, &actors, now_ms).map(Outcome::Confirmed)
         }
         Question::Operate { actor, operation } => {
             let request = Request { id: call.id, client: call.client, actor, now_ms };

@@ -4,11 +4,13 @@
 //! service secret was accepted. The gateway asserts who the actor is; IAM checks that actor again
 //! and decides by itself.
 
+mod event;
 mod operation;
 mod record;
 
 use serde::{Deserialize, Serialize};
 
+pub use event::{Event, Moved};
 pub use operation::{
     GrantInput, KeyInput, Operation, RequestError, UserInput, WorkspaceInput, known_operations,
 };
@@ -98,6 +100,12 @@ pub enum Question {
         /// What, answered in this order.
         checks: Vec<Check>,
     },
+    /// Which of these are still who they were? Asked when events may have been missed, and about
+    /// API keys after their owner's password was changed.
+    Revalidate {
+        /// Who, answered in this order.
+        actors: Vec<Actor>,
+    },
     /// An operation of the public surface: IAM checks the actor and decides.
     Operate {
         /// Who, unless the operation is public.
@@ -146,6 +154,15 @@ pub struct Identity {
     pub user_context: Option<String>,
 }
 
+/// The epochs that an identity is good under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epochs {
+    /// Of its user's credentials.
+    pub auth: u64,
+    /// Of decisions on its user.
+    pub authz: u64,
+}
+
 /// One thing to decide.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Check {
@@ -187,6 +204,8 @@ pub enum Outcome {
     Decision(Decision),
     /// To `authorise-many`, in the order of the checks.
     Decisions(Vec<Decision>),
+    /// To `revalidate`, in the order of the actors: those who are not confirmed have ended.
+    Confirmed(Vec<Option<Epochs>>),
     /// To `operate`.
     Reply(Reply),
     /// To any of them.

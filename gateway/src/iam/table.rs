@@ -67,6 +67,7 @@ impl TableIam {
             Question::AuthoriseMany { checks, .. } => {
                 Outcome::Decisions(checks.iter().map(decide).collect())
             }
+            Question::Revalidate { actors } => Outcome::Confirmed(vec![None; actors.len()]),
             Question::Operate { .. } => Outcome::Reply(Reply::default()),
         })
     }

@@ -1,7 +1,7 @@
 //! What the gateway asks for every connection and call: whose is this, and may it.
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::{Actor, Check, Credential, Decision, Identity};
+use tollgate_proto::iam::{Actor, Check, Credential, Decision, Epochs, Identity};
 use tollgate_proto::key::{self, Shape};
 
 use super::{Context, caller};
@@ -114,4 +114,27 @@ pub fn authorise(
         Ok(policy::decide(&live, check.capability, &check.resource, workspace.as_ref()))
     };
     checks.iter().map(decide).collect()
+}
+
+/// Tells which actors are still who they were, all on one state. A key that moved on with its
+/// owner's password is confirmed under the new epoch; a session never is.
+pub fn revalidate(
+    context: &Context,
+    actors: &[Actor],
+    now_ms: u64,
+) -> Result<Vec<Option<Epochs>>, Refused> {
+    let view = context.state.view()?;
+    let confirm = |actor: &Actor| -> Result<Option<Epochs>, Refused> {
+        let Some(user) = state::user(&view, actor.user)? else { return Ok(None) };
+        let auth_epoch = match actor.credential {
+            Credential::Key(_) => user.auth_epoch,
+            Credential::Session(_) => actor.auth_epoch,
+        };
+        match check_entry(&view, &Actor { auth_epoch, ..actor.clone() }, now_ms) {
+            Ok(user) => Ok(Some(Epochs { auth: user.auth_epoch, authz: user.authz_epoch })),
+            Err(Refused::Denied(_) | Refused::Unauthenticated(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    };
+    actors.iter().map(confirm).collect()
 }

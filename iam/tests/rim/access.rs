@@ -105,3 +105,27 @@ async fn an_actor_is_believed_only_as_long_as_it_is_true() {
     assert!(!allowed(ann.actor()).await);
     assert_nobody(iam.authenticate(&ann.key).await);
 }
+
+#[tokio::test]
+async fn revalidation_confirms_those_who_are_still_who_they_were() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let bob = iam.member(&admin, "acme", "bob", "reader").await;
+    let session = iam.login("ann", PASSWORD).await.unwrap().jwt.unwrap();
+    let session = iam.authenticate(session.expose()).await.unwrap().actor;
+    let actors = [ann.actor(), bob.actor(), &session];
+    let confirmed = async || -> Vec<Option<u64>> {
+        match iam.ask(json!({"revalidate": {"actors": actors}})).await.outcome {
+            Outcome::Confirmed(all) => all.iter().map(|one| one.map(|of| of.auth)).collect(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(confirmed().await, [Some(1), Some(1), Some(1)]);
+    let change = json!({"operation": "change-password", "password": PASSWORD,
+        "new_password": "quite another one"});
+    iam.operate(Some(&session), change).await.unwrap();
+    assert_eq!(confirmed().await, [Some(2), Some(1), None], "a key moves on, a session ends");
+    let disable = json!({"operation": "disable-user", "user_id": bob.id()});
+    iam.operate(Some(admin.actor()), disable).await.unwrap();
+    assert_eq!(confirmed().await, [Some(2), None, None]);
+}

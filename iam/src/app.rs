@@ -163,6 +163,9 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
     files::make_private_folder(folder).map_err(file)?;
     let path = folder.join(embedded::FILE);
     let is_new = !path.exists();
+    if !is_new {
+        files::check_private(&path).map_err(file)?;
+    }
     let seal = read_seal(settings, is_new)?;
     let signing_key = settings.signing_key_file.as_deref().map(|path| {
         let source = |source| StartError::File { setting: "iam.signing_key_file", source };

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::{self, ConfigError, Flags};
+use crate::memory;
 
 /// The status of a process that could not start or was used wrongly.
 pub const EXIT_UNUSABLE: u8 = 2;
@@ -74,8 +75,11 @@ pub fn run<F>(name: &str, main: F) -> ExitCode
 where
     F: Future<Output = Result<ExitCode, Box<dyn std::error::Error>>>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = match runtime {
+    let runtime = || {
+        memory::keep_private()?;
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    };
+    let outcome = match runtime() {
         Ok(runtime) => runtime.block_on(main),
         Err(error) => Err(error.into()),
     };

@@ -35,12 +35,18 @@ pub fn make_private_folder(path: &Path) -> Result<(), FileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| at(path, e))
 }
 
-/// Reads a secret: the file's bytes without surrounding white space.
-pub fn read_secret(path: &Path) -> Result<String, FileError> {
+/// Refuses a file that others can read or write.
+pub fn check_private(path: &Path) -> Result<(), FileError> {
     let metadata = path.metadata().map_err(|e| at(path, e))?;
     if metadata.mode() & 0o077 != 0 {
         return Err(FileError::Exposed { path: path.to_owned() });
     }
+    Ok(())
+}
+
+/// Reads a secret: the file's bytes without surrounding white space.
+pub fn read_secret(path: &Path) -> Result<String, FileError> {
+    check_private(path)?;
     let text = std::fs::read_to_string(path).map_err(|e| at(path, e))?;
     match text.trim() {
         "" => Err(FileError::Empty { path: path.to_owned() }),

@@ -8,6 +8,7 @@ pub mod units;
 pub mod config;
 pub mod log;
 pub mod files;
+pub mod memory;
 pub mod listen;
 pub mod lifecycle;
 pub mod probes;

@@ -1,5 +1,6 @@
 //! What was answered is there after the process has gone, however it went.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,4 +107,15 @@ fn copy_folder(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
+}
+
+#[tokio::test]
+async fn data_that_others_can_read_is_refused() {
+    let (iam, _) = Iam::claimed().await;
+    let folder = iam.stop().await;
+    let data = folder.path().join("data/iam.redb");
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let (clock, life) = (ManualClock::at_ms(NOW_MS), Lifecycle::new());
+    let error = start_with(&settings(folder.path(), &[]), &clock, &life).await.unwrap_err();
+    assert!(error.to_string().contains("others may read it; run: chmod 600"), "{error}");
 }

@@ -22,7 +22,7 @@ pub const PASSWORD: &str = "eleven green kettles sing";
 pub struct Tollgate {
     /// Where clients connect.
     pub address: SocketAddr,
-    /// The admin's API key.
+    /// The admin's API key, once it is claimed.
     pub admin_key: String,
     life: Lifecycle,
     _data: TempDir,
@@ -36,6 +36,15 @@ impl Tollgate {
 
     /// Starts one with other settings: dotted path and value.
     pub async fn start_with(settings: &[(&'static str, &str)]) -> anyhow::Result<Self> {
+        let mut tollgate = Self::start_unclaimed(settings).await?;
+        let claimed = tollgate.post("/api/v1/auth/bootstrap", None, &json!({})).await?.1;
+        let key = claimed["bootstrap_admin_api_key"].as_str().context("no key")?;
+        key.clone_into(&mut tollgate.admin_key);
+        Ok(tollgate)
+    }
+
+    /// Starts one that nobody has claimed.
+    pub async fn start_unclaimed(settings: &[(&'static str, &str)]) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let mut flags = vec![
             ("gateway.listen", "127.0.0.1:0".to_owned()),
@@ -52,12 +61,8 @@ impl Tollgate {
         let settings: Settings = config::load(&DEFAULTS, &flags, [])?;
         let life = Lifecycle::new();
         let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
-        let mut tollgate =
-            Self { address: running.gateway.address, admin_key: String::new(), life, _data: data };
-        let claimed = tollgate.post("/api/v1/auth/bootstrap", None, &json!({})).await?.1;
-        let key = claimed["bootstrap_admin_api_key"].as_str().context("no key")?;
-        key.clone_into(&mut tollgate.admin_key);
-        Ok(tollgate)
+        let address = running.gateway.address;
+        Ok(Self { address, admin_key: String::new(), life, _data: data })
     }
 
     /// The base URL.

@@ -13,21 +13,33 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::tls::Acceptor;
 use tower::ServiceExt;
 
-use crate::http::Peer;
+use crate::peer::{Peer, Proxies};
+use crate::stream::Stream;
 
-/// How long a request's head may take to arrive.
+/// How long a TLS handshake may take, and then a request's head.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 64;
 const MAX_HEAD: usize = 16 << 10;
 /// Out of descriptors: others must end first.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What every connection is served with.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) router: Router,
+    /// None: connections are in clear.
+    pub(crate) tls: Option<Arc<Acceptor>>,
+    pub(crate) proxies: Proxies,
+}
+
 /// Accepts until the process stops.
-pub(crate) async fn accept(listener: TcpListener, router: Router, life: Lifecycle) {
-    let router = Arc::new(router);
+pub(crate) async fn accept(listener: TcpListener, front: Front, life: Lifecycle) {
+    let front = Arc::new(front);
     loop {
         // Both arms only wait: a connection is taken whole or not at all.
         let accepted = tokio::select! {
@@ -37,9 +49,8 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, life: Lifecycl
         };
         match accepted {
             Ok((stream, address)) => {
-                let connection =
-                    serve(stream, Peer(address.ip()), Arc::clone(&router), life.clone());
-                life.tasks.spawn(connection);
+                let peer = Peer { address: address.ip(), secure: front.tls.is_some() };
+                life.tasks.spawn(serve(stream, peer, Arc::clone(&front), life.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -49,13 +60,21 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, life: Lifecycl
     }
 }
 
-async fn serve(stream: TcpStream, peer: Peer, router: Arc<Router>, life: Lifecycle) {
+async fn serve(stream: TcpStream, peer: Peer, front: Arc<Front>, life: Lifecycle) {
     // Answers are small and awaited: they must not wait for more to send.
     let _ = stream.set_nodelay(true);
+    let stream = match &front.tls {
+        None => Stream::Plain(stream),
+        Some(acceptor) => match handshake(acceptor, stream, &life).await {
+            Some(stream) => stream,
+            None => return,
+        },
+    };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let peer = peer.behind(&front.proxies, request.headers());
         request.extensions_mut().insert(peer);
         let request: Request = request.map(Body::new);
-        Router::clone(&router).oneshot(request)
+        front.router.clone().oneshot(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -77,5 +96,23 @@ async fn serve(stream: TcpStream, peer: Peer, router: Arc<Router>, life: Lifecyc
             // What a peer did to its own connection is no concern of ours.
             _ = connection.as_mut() => return,
         }
+    }
+}
+
+/// TLS, in time. A peer that fails it is told so by TLS itself.
+async fn handshake(acceptor: &Acceptor, stream: TcpStream, life: &Lifecycle) -> Option<Stream> {
+    // Nothing is lost when the process stops meanwhile: there was no request yet.
+    let outcome = tokio::select! {
+        biased;
+        () = life.stop.cancelled() => return None,
+        outcome = timeout(HEAD_DEADLINE, acceptor.accept(stream)) => outcome,
+    };
+    match outcome {
+        Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => None,
     }
 }

@@ -11,8 +11,9 @@ use tollgate_runtime::config::LinkSettings;
 use tollgate_runtime::lifecycle::Lifecycle;
 use tollgate_runtime::listen::{ListenError, bind, check_plaintext};
 use tollgate_runtime::probes::{self, Readiness};
+use tollgate_runtime::tls::{Acceptor, TlsError};
 
-use crate::accept::accept;
+use crate::accept::{Front, accept};
 use crate::backend;
 use crate::config::GatewaySettings;
 use crate::dispatch::Dispatcher;
@@ -21,6 +22,7 @@ use crate::http;
 use crate::iam::Questions;
 use crate::iam::link::{InvalidLink, Link};
 use crate::origin::{InvalidOrigin, Origins};
+use crate::peer::{InvalidProxy, Proxies};
 use crate::registry::{Registry, RegistryError};
 
 /// Why the gateway could not start, in one sentence.
@@ -38,6 +40,12 @@ enum Cause {
     Link(#[from] InvalidLink),
     #[error(transparent)]
     Origin(#[from] InvalidOrigin),
+    #[error(transparent)]
+    Proxy(#[from] InvalidProxy),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("gateway.require_tls needs [gateway.tls], or gateway.proxies that end TLS")]
+    NoTls,
     #[error("cannot listen: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -59,6 +67,8 @@ pub struct Running {
 
 /// What the settings name, read and found to be usable.
 struct Checked {
+    tls: Option<Arc<Acceptor>>,
+    proxies: Proxies,
     registry: Registry,
     origins: Origins,
 }
@@ -69,12 +79,19 @@ pub fn check(settings: &GatewaySettings) -> Result<(), StartError> {
 }
 
 fn read(settings: &GatewaySettings) -> Result<Checked, StartError> {
-    let consent = ("gateway.allow_plaintext", settings.allow_plaintext);
-    check_plaintext(settings.listen, "gateway.listen", consent)?;
+    let tls = settings.tls.open("gateway.tls")?;
+    let proxies = Proxies::parse(&settings.proxies)?;
+    if tls.is_none() {
+        let consent = ("gateway.allow_plaintext", settings.allow_plaintext);
+        check_plaintext(settings.listen, "gateway.listen", consent)?;
+        if settings.require_tls && proxies.is_empty() {
+            return Err(Cause::NoTls.into());
+        }
+    }
     let registry_file = Some(&settings.registry_file).filter(|path| **path != PathBuf::new());
     let registry = Registry::load(registry_file.map(PathBuf::as_path))?;
     Link::parse_url(&settings.iam_url)?;
-    Ok(Checked { registry, origins: Origins::parse(&settings.origins)? })
+    Ok(Checked { tls, proxies, registry, origins: Origins::parse(&settings.origins)? })
 }
 
 /// Starts the gateway: it listens when this returns, and runs until `life` stops.
@@ -87,7 +104,7 @@ pub async fn start(
     clock: SharedClock,
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
-    let Checked { registry, origins } = read(settings)?;
+    let Checked { tls, proxies, registry, origins } = read(settings)?;
     let iam = Arc::new(Link::new(&settings.iam_url, secret, life.tasks.clone())?);
     let listener = bind(settings.listen, "gateway.listen").await?;
     let readiness = Readiness::of(&["listener"]);
@@ -102,13 +119,18 @@ pub async fn start(
         registry,
         dispatcher: Dispatcher { questions, backends },
         origins,
+        require_tls: settings.require_tls,
         url_token: settings.compat.url_token,
         limits: limits(settings),
         clock,
         life: life.clone(),
         hasher: RandomState::new(),
     });
-    life.tasks.spawn(accept(listener, http::router(handles), life.clone()));
+    if let Some(acceptor) = &tls {
+        acceptor.watch(life);
+    }
+    let front = Front { router: http::router(handles), tls, proxies };
+    life.tasks.spawn(accept(listener, front, life.clone()));
     readiness.set("listener", true);
     Ok(running)
 }

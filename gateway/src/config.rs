@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tollgate_runtime::tls::TlsSettings;
 use tollgate_runtime::units::{Bytes, Period};
 
 /// The documented defaults.
@@ -21,6 +22,9 @@ pub struct GatewaySettings {
     pub registry_file: PathBuf,
     pub origins: Vec<String>,
     pub allow_plaintext: bool,
+    pub require_tls: bool,
+    pub proxies: Vec<String>,
+    pub tls: TlsSettings,
     pub drain: Period,
     pub auth: AuthSettings,
     pub compat: CompatSettings,

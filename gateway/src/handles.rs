@@ -16,6 +16,8 @@ pub(crate) struct Handles {
     pub(crate) registry: Registry,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) origins: Origins,
+    /// Whether clients in clear are refused.
+    pub(crate) require_tls: bool,
     /// Whether `?token=` on the socket's URL is read.
     pub(crate) url_token: bool,
     pub(crate) limits: Limits,

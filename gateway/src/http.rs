@@ -8,22 +8,22 @@ mod auth;
 mod calls;
 mod upgrade;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
-use tollgate_proto::iam::{Client, Via};
+use axum::{Extension, Router};
 
 use crate::handles::Handles;
+use crate::peer::Peer;
 
 /// The largest body of a request that carries a credential or an operation of IAM.
 const SMALL_BODY: usize = 64 << 10;
@@ -31,16 +31,6 @@ const SMALL_BODY: usize = 64 << 10;
 const LARGE_BODY: usize = 8 << 20;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Where a request came from; the accept loop puts it there.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
-impl Peer {
-    fn client(self, via: Via) -> Client {
-        Client { address: Some(self.0.to_string()), via }
-    }
-}
 
 /// All paths of the public listener.
 pub(crate) fn router(handles: Arc<Handles>) -> Router {
@@ -55,18 +45,31 @@ pub(crate) fn router(handles: Arc<Handles>) -> Router {
         .route("/api/v1/{kind}", post(calls::service))
         .route("/api/v1/flow/{flow}/service/{*kind}", post(calls::flow_service))
         .layer(DefaultBodyLimit::max(LARGE_BODY));
+    let requests = small.merge(large).layer(from_fn_with_state(Arc::clone(&handles), require_tls));
     Router::new()
         .route("/api/v1/socket", get(upgrade::socket))
         // The path that TrustGraph's browser client asks for by itself.
         .route("/api/socket", get(upgrade::socket))
-        .merge(small)
-        .merge(large)
+        .merge(requests)
         .layer(from_fn(protect))
         .with_state(handles)
 }
 
+/// Refuses requests that came in clear, if the configuration says so.
+async fn require_tls(
+    State(handles): State<Arc<Handles>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if handles.require_tls && !peer.secure {
+        return answer::tls_required();
+    }
+    next.run(request).await
+}
+
 /// Headers of every answer: nothing here is a page, and nothing may be kept.
-async fn protect(request: Request, next: Next) -> Response {
+async fn protect(Extension(peer): Extension<Peer>, request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, &str); 5] = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
@@ -77,6 +80,11 @@ async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if peer.secure {
+        // RFC 6797: a year, and said only where it counts.
+        let year = HeaderValue::from_static("max-age=31536000");
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, year);
     }
     response
 }

@@ -10,6 +10,8 @@
 //! It holds no policy and no state that a restart would lose.
 
 mod accept;
+mod stream;
+mod peer;
 mod socket;
 mod session;
 mod auth;

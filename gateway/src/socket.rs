@@ -15,9 +15,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
+use crate::stream::Stream;
 pub(crate) use reader::{End, Incoming};
 
 /// The largest message of a peer that has not authenticated.
@@ -38,7 +38,7 @@ pub(crate) enum Io {
 
 /// One client's socket.
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     protocol: WebSocketContext,
     /// Something waits in the write buffer.
     unflushed: bool,
@@ -52,7 +52,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// A socket whose handshake is done; `early` is what the client sent behind it.
-    pub(crate) fn new(stream: TcpStream, early: Vec<u8>) -> Self {
+    pub(crate) fn new(stream: Stream, early: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_THRESHOLD)
@@ -87,7 +87,7 @@ impl Socket {
 
 /// The stream as tungstenite wants it: what is not ready would block.
 struct Ready<'a, 'c> {
-    stream: &'a mut TcpStream,
+    stream: &'a mut Stream,
     cx: &'a mut Context<'c>,
     sent: &'a mut u64,
 }
@@ -113,6 +113,10 @@ impl io::Write for Ready<'_, '_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        // TLS has a buffer of its own.
+        match Pin::new(&mut *self.stream).poll_flush(self.cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 }

@@ -64,8 +64,8 @@ close_codes! {
     Unsupported = 1003, "unsupported", Never;
     /// A text message that is not UTF-8.
     BadUtf8 = 1007, "bad-utf8", Never;
-    /// An Origin that is not on the list.
-    ForeignOrigin = 1008, "foreign-origin", Never;
+    /// An Origin that is not on the list, or a connection in clear where TLS is required.
+    Policy = 1008, "policy", Never;
     /// A message beyond the hard limit.
     TooLarge = 1009, "too-large", Never;
     /// A fault of ours.

@@ -10,6 +10,7 @@ pub mod log;
 pub mod files;
 pub mod memory;
 pub mod listen;
+pub mod tls;
 pub mod lifecycle;
 pub mod probes;
 pub mod command;

@@ -6,3 +6,4 @@ mod docs;
 mod http;
 mod python;
 mod sdk;
+mod tls;

@@ -30,6 +30,11 @@ pub(super) fn refuse(error: &WireError) -> Response {
     response
 }
 
+/// 403 to whoever came in clear where that is not allowed.
+pub(super) fn tls_required() -> Response {
+    json(StatusCode::FORBIDDEN, r#"{"error":"tls required"}"#.into())
+}
+
 /// 400 with a message of its own.
 pub(super) fn bad_request(message: &'static str) -> Response {
     refuse(&WireError::with_message(ErrorKind::InvalidRequest, message))

@@ -13,10 +13,10 @@ use tollgate_proto::iam::{Actor, Operation, Refusal, RefusalKind, Via};
 use tollgate_proto::json::{Limits, Object, check_limits};
 use tollgate_proto::secret::SecretString;
 
-use super::Peer;
 use super::answer::{bad_request, ok, read_body, refuse};
 use super::calls::bearer_identity;
 use crate::handles::Handles;
+use crate::peer::Peer;
 
 type Shared = State<Arc<Handles>>;
 

@@ -15,11 +15,11 @@ use tollgate_proto::iam::{Client, Identity, Via};
 use tollgate_proto::json::{Limits, Object, ObjectError, check_limits};
 use tollgate_proto::secret::SecretString;
 
-use super::Peer;
 use super::answer::{bad_request, ok, read_body, refuse};
 use crate::auth::authenticate;
 use crate::handles::Handles;
 use crate::iam::NotAuthenticated;
+use crate::peer::Peer;
 use crate::registry::IAM;
 use crate::registry::resolve::Request;
 use crate::reply::{Chunks, Outcome};

@@ -12,17 +12,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::iam::Via;
 use tollgate_proto::secret::SecretString;
 
-use super::Peer;
 use super::calls::bearer;
 use crate::handles::Handles;
+use crate::peer::Peer;
 use crate::session::{self, EarlyToken};
 use crate::socket::Socket;
+use crate::stream::Stream;
 
 /// Answers 101 and serves the socket in a task of its own.
 pub(super) async fn socket(
@@ -42,16 +42,20 @@ pub(super) async fn socket(
         return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded").into_response();
     };
     let origin = request.headers().get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
-    let allowed = handles.origins.allow(origin);
+    let refused = if handles.require_tls && !peer.secure {
+        Some("in clear")
+    } else {
+        (!handles.origins.allow(origin)).then_some("a foreign Origin")
+    };
     let early = early_token(&handles, &request);
     let client = peer.client(Via::Socket);
     handles.life.tasks.clone().spawn(async move {
         let Some(socket) = upgraded(upgrade).await else { return };
-        if allowed {
-            session::serve(socket, handles, client, early).await;
+        if let Some(reason) = refused {
+            tracing::info!(client.address = client.address, reason, "socket closed unheard");
+            socket.close(CloseCode::Policy).await;
         } else {
-            tracing::info!(client.address = client.address, "socket of a foreign Origin closed");
-            socket.close(CloseCode::ForeignOrigin).await;
+            session::serve(socket, handles, client, early).await;
         }
     });
     let headers = [
@@ -117,7 +121,7 @@ fn decode_percent(text: &str) -> String {
 /// The bare connection under an upgrade: no layer of HTTP stays on a socket's road.
 async fn upgraded(upgrade: OnUpgrade) -> Option<Socket> {
     let upgraded = upgrade.await.ok()?;
-    let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Stream>>().ok()?;
     // A copy: the buffer itself is twice as large as the one that a socket keeps.
     Some(Socket::new(io.into_inner(), read_buf.to_vec()))
 }

@@ -1,0 +1,167 @@
+//! The public listener under TLS, and behind a proxy that ends it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+use tollgate_e2e::Tollgate;
+
+/// A certificate for `localhost` that signs itself, and its files.
+struct Certificate {
+    folder: TempDir,
+    der: CertificateDer<'static>,
+}
+
+impl Certificate {
+    fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        std::fs::write(folder.path().join("cert.pem"), made.cert.pem())?;
+        let certificate = Self { folder, der: made.cert.der().clone() };
+        let key = certificate.path("key.pem");
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
+        Ok(certificate)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn start(&self, more: &[(&'static str, &str)]) -> anyhow::Result<Tollgate> {
+        let (cert, key) = (text(&self.path("cert.pem")), text(&self.path("key.pem")));
+        let tls = [("gateway.tls.certificate_file", &*cert), ("gateway.tls.key_file", &*key)];
+        Tollgate::start_unclaimed(&[&tls, more].concat()).await
+    }
+
+    /// A connection that trusts this certificate and no other.
+    async fn connect(&self, tollgate: &Tollgate) -> anyhow::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone())?;
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(tollgate.address).await?;
+        let name = ServerName::try_from("localhost")?;
+        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// One HTTP request over any stream: head and JSON.
+async fn post(
+    mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin,
+    path: &str,
+    headers: &str,
+) -> anyhow::Result<(String, Value)> {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: 2\r\n\r\n{{}}"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8(answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
+    Ok((head.to_ascii_lowercase(), serde_json::from_str(body)?))
+}
+
+#[tokio::test]
+async fn requests_and_sockets_under_tls() -> anyhow::Result<()> {
+    let certificate = Certificate::new()?;
+    // Under TLS it is secure, so that this refuses nobody.
+    let tollgate = certificate.start(&[("gateway.require_tls", "true")]).await?;
+    let stream = certificate.connect(&tollgate).await?;
+    let (head, reply) = post(stream, "/api/v1/auth/bootstrap", "").await?;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.contains("strict-transport-security: max-age=31536000"), "{head}");
+    let key = reply["bootstrap_admin_api_key"].as_str().context("no key")?;
+
+    let stream = certificate.connect(&tollgate).await?;
+    let (mut socket, _) = client_async("wss://localhost/api/v1/socket", stream).await?;
+    let mut ask = async |frame: Value| -> anyhow::Result<Value> {
+        socket.send(Message::text(frame.to_string())).await?;
+        let answer = socket.next().await.context("the end")??;
+        Ok(serde_json::from_str(answer.to_text()?)?)
+    };
+    assert_eq!(ask(json!({"type": "auth", "token": key})).await?["type"], "auth-ok");
+    // More than TLS puts into one record, and more than one write takes.
+    let prompt = "x".repeat(1 << 20);
+    let call = json!({"id": 1, "service": "text-completion", "flow": "default",
+        "request": {"prompt": prompt}});
+    assert_eq!(ask(call).await?["response"]["response"], prompt);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_in_clear_gets_nothing_from_a_listener_with_tls() -> anyhow::Result<()> {
+    let certificate = Certificate::new()?;
+    let tollgate = certificate.start(&[]).await?;
+    let mut stream = TcpStream::connect(tollgate.address).await?;
+    stream.write_all(b"GET /api/v1/socket HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    // A reset is an end as good as any.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "{answer:?}");
+    // And the listener serves on.
+    assert!(certificate.connect(&tollgate).await.is_ok());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_proxy_must_say_that_it_ended_tls() -> anyhow::Result<()> {
+    let settings = [("gateway.require_tls", "true"), ("gateway.proxies", r#"["127.0.0.1"]"#)];
+    let tollgate = Tollgate::start_unclaimed(&settings).await?;
+    let ask = async |headers: &str| {
+        let stream = TcpStream::connect(tollgate.address).await?;
+        let (head, reply) = post(stream, "/api/v1/auth/bootstrap-status", headers).await?;
+        anyhow::Ok((head.split(' ').nth(1).unwrap_or_default().to_owned(), reply))
+    };
+    let refused = ("403".to_owned(), json!({"error": "tls required"}));
+    assert_eq!(ask("").await?, refused);
+    assert_eq!(ask("X-Forwarded-Proto: http\r\n").await?, refused);
+    assert_eq!(ask("X-Forwarded-Proto: https\r\n").await?.0, "200");
+
+    let url = format!("ws://{}/api/v1/socket", tollgate.address);
+    let mut socket = tollgate_e2e::raw::Socket::open_at(&url).await?;
+    assert_eq!(socket.close().await?, (vec![], 1008));
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_that_make_no_tls_fail_the_start() -> anyhow::Result<()> {
+    let certificate = Certificate::new()?;
+    let (cert, key) = (text(&certificate.path("cert.pem")), text(&certificate.path("key.pem")));
+    let check = async |settings: &[(&'static str, &str)], expect: &str| {
+        let error = Tollgate::start_unclaimed(settings).await.err().context("it started")?;
+        anyhow::ensure!(error.to_string().contains(expect), "{error}");
+        Ok(())
+    };
+    let (certificate_file, key_file) = ("gateway.tls.certificate_file", "gateway.tls.key_file");
+    check(&[(certificate_file, &cert)], "must be set together").await?;
+    check(&[(certificate_file, "/nowhere"), (key_file, &key)], "/nowhere").await?;
+    check(&[(certificate_file, &key), (key_file, &key)], "there is no certificate in it").await?;
+    let other = Certificate::new()?;
+    let other = text(&other.path("key.pem"));
+    check(&[(certificate_file, &cert), (key_file, &other)], "cannot be used").await?;
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644))?;
+    check(&[(certificate_file, &cert), (key_file, &key)], "others may read it").await?;
+    check(&[("gateway.require_tls", "true")], "gateway.require_tls needs").await?;
+    Ok(())
+}

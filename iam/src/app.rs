@@ -18,7 +18,7 @@ use crate::journal::embedded::{self, Embedded};
 use crate::journal::{Journal, JournalError, replay};
 use crate::last_used::LastUsed;
 use crate::operation::{Context, bootstrap};
-use crate::passwords::Passwords;
+use crate::passwords::{Passwords, Pool};
 use crate::refused::Refused;
 use crate::seal::{self, Seal, SealError};
 use crate::state::State;
@@ -90,6 +90,9 @@ pub enum StartError {
     /// The machine.
     #[error(transparent)]
     Draw(#[from] DrawError),
+    /// The machine gives no threads.
+    #[error("the threads that hash passwords could not be started: {0}")]
+    Threads(#[source] std::io::Error),
     /// The first admin was not made.
     #[error("the first admin could not be made: {}", with_causes(.0))]
     Seed(Refused),
@@ -215,7 +218,7 @@ fn assemble(
     Ok(Context {
         last_used,
         tokens: Tokens::new(seal, journal.id()),
-        passwords: Passwords::new(settings.password)?,
+        passwords: Passwords::new(settings.password, Pool::start().map_err(StartError::Threads)?)?,
         throttle: Throttle::new(Arc::clone(&clock)),
         started_ms: clock.now_ms(),
         state,

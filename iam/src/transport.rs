@@ -5,6 +5,7 @@
 //! ours is logged here, once, and nowhere else.
 
 pub mod http;
+mod admission;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,33 +19,57 @@ use crate::operation::{self, Context, Request, access};
 use crate::policy::Denied;
 use crate::refused::Refused;
 use crate::state::Read;
+use admission::{Admission, Place};
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How long one may take that hashes a password.
 const HASHING_DEADLINE: Duration = Duration::from_secs(8);
 
-/// Answers a call, within its deadline. A panic ends this call only.
-pub async fn answer(context: &Arc<Context>, lifecycle: &Lifecycle, call: Call) -> Answer {
-    let deadline = deadline_of(&call.question);
-    let id = call.id;
-    let mark = newest(context);
-    let work = Arc::clone(context);
-    let task = AbortOnDropHandle::new(lifecycle.tasks.spawn(async move { ask(&work, call).await }));
-    let (seq, outcome) = match tokio::time::timeout(deadline, task).await {
-        Ok(Ok(answered)) => answered,
-        Ok(Err(_)) => {
-            tracing::error!(request.id = %id, "a call panicked");
-            (None, Err(Refused::internal("a call panicked")))
+/// What calls are answered with.
+#[derive(Debug, Clone)]
+struct Rim {
+    context: Arc<Context>,
+    lifecycle: Lifecycle,
+    admission: Arc<Admission>,
+}
+
+impl Rim {
+    /// Answers a call, within its deadline. A panic ends this call only.
+    async fn answer(&self, call: Call) -> Answer {
+        let id = call.id;
+        let mark = newest(&self.context);
+        let (seq, outcome) = match self.admission.admit(&call.question) {
+            Ok(place) => self.ask_in_time(place, call).await,
+            Err(refused) => (None, Err(refused)),
+        };
+        let outcome = outcome.unwrap_or_else(|refused| {
+            tracing::debug!(request.id = %id, %refused, "refused");
+            Outcome::Refused(told(refused))
+        });
+        let journal = self.context.journal.id();
+        Answer { mark: Mark { journal, seq: mark.max(seq.unwrap_or_default()) }, outcome }
+    }
+
+    async fn ask_in_time(&self, place: Place, call: Call) -> Asked {
+        let (id, deadline) = (call.id, deadline_of(&call.question));
+        let context = Arc::clone(&self.context);
+        let work = async move {
+            match place.turn().await {
+                Ok(_turn) => ask(&context, call).await,
+                Err(refused) => (None, Err(refused)),
+            }
+        };
+        let task = AbortOnDropHandle::new(self.lifecycle.tasks.spawn(work));
+        match tokio::time::timeout(deadline, task).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(_)) => {
+                tracing::error!(request.id = %id, "a call panicked");
+                (None, Err(Refused::internal("a call panicked")))
+            }
+            Err(_) => (None, Err(Refused::Unavailable("the deadline has passed"))),
         }
-        Err(_) => (None, Err(Refused::Unavailable("the deadline has passed"))),
-    };
-    let outcome = outcome.unwrap_or_else(|refused| {
-        tracing::debug!(request.id = %id, %refused, "refused");
-        Outcome::Refused(told(refused))
-    });
-    let journal = context.journal.id();
-    Answer { mark: Mark { journal, seq: mark.max(seq.unwrap_or_default()) }, outcome }
+    }
 }
 
 /// What the state is known to hold before the question is looked at: an answer may rest on more,

@@ -2,9 +2,10 @@
 //!
 //! In: `POST /v1/call` with the service secret; `GET /.well-known/jwks.json`, whose keys are
 //! public. The secret is compared, in constant time, before a body is read. Whoever has not shown
-//! it is a stranger: a few at a time, for a few seconds each.
+//! it is a stranger: a few at a time, for a few seconds each, and the next ones wait.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,13 +26,16 @@ use tollgate_proto::iam::{CALL_PATH, Call, JWKS_PATH};
 use tollgate_runtime::lifecycle::Lifecycle;
 use tower::ServiceExt;
 
+use super::Rim;
 use crate::operation::Context;
 use crate::tokens;
 
 /// The largest body.
 const MAX_BODY: usize = 1 << 20;
-/// Connections that have not shown the secret; beyond that, new ones are closed.
+/// Connections that have not shown the secret; beyond that, new ones wait to be accepted.
 const STRANGERS: usize = 64;
+/// How long they wait before it is said: those who know the secret make room sooner.
+const CROWDED: Duration = Duration::from_secs(1);
 /// How long a connection may be open without having shown the secret, whatever it does.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a body may take.
@@ -44,8 +48,7 @@ const JWKS_CACHE: &str = "public, max-age=5";
 
 #[derive(Clone)]
 struct App {
-    context: Arc<Context>,
-    lifecycle: Lifecycle,
+    rim: Rim,
     secret: Arc<SecretString>,
 }
 
@@ -70,29 +73,24 @@ pub fn serve(
     secret: SecretString,
     lifecycle: &Lifecycle,
 ) {
-    let app = App { context, lifecycle: lifecycle.clone(), secret: Arc::new(secret) };
-    let router = Router::new()
-        .route(CALL_PATH, post(call))
-        .route(JWKS_PATH, get(jwks))
-        .with_state(app.clone());
+    let rim = Rim { context, lifecycle: lifecycle.clone(), admission: Arc::default() };
+    let app = App { rim, secret: Arc::new(secret) };
+    let router =
+        Router::new().route(CALL_PATH, post(call)).route(JWKS_PATH, get(jwks)).with_state(app);
     lifecycle.tasks.spawn(accept(listener, router, lifecycle.clone()));
 }
 
 async fn accept(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
     let strangers = Arc::new(Semaphore::new(STRANGERS));
     loop {
-        // Accepting loses nothing when the stop wins.
+        // Neither a place nor a connection is lost when the stop wins.
         let accepted = tokio::select! {
             biased;
             () = lifecycle.stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = accept_one(&listener, &strangers) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else {
-                    tracing::warn!(%peer, "too many connections without the service secret");
-                    continue;
-                };
+            Ok((stream, peer, place)) => {
                 let stranger = Stranger(Arc::new(Mutex::new(Some(place))));
                 let connection =
                     connection(stream, peer, router.clone(), stranger, lifecycle.clone());
@@ -105,6 +103,25 @@ async fn accept(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
             }
         }
     }
+}
+
+/// Accepts once there is room for a stranger. Those who come meanwhile wait in the listener's
+/// queue: every stranger is gone after [`PATIENCE`].
+async fn accept_one(
+    listener: &TcpListener,
+    strangers: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let room = Arc::clone(strangers).acquire_owned();
+    tokio::pin!(room);
+    let place = if let Ok(place) = tokio::time::timeout(CROWDED, &mut room).await {
+        place
+    } else {
+        tracing::warn!("{STRANGERS} connections without the service secret hold others up");
+        room.await
+    };
+    let place = place.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
 }
 
 async fn connection(
@@ -185,7 +202,7 @@ async fn call(State(app): State<App>, request: Request) -> Response {
         }
     };
     drop(body);
-    let answer = super::answer(&app.context, &app.lifecycle, call).await;
+    let answer = app.rim.answer(call).await;
     match serde_json::to_vec(&answer) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => {
@@ -196,8 +213,8 @@ async fn call(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn jwks(State(app): State<App>, headers: HeaderMap) -> Response {
-    let now_ms = app.context.clock.now_ms();
-    let keys = match app.context.state.view() {
+    let now_ms = app.rim.context.clock.now_ms();
+    let keys = match app.rim.context.state.view() {
         Ok(view) => tokens::jwks(&view, now_ms),
         Err(error) => Err(error.into()),
     };

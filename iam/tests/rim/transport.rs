@@ -1,5 +1,6 @@
 //! The rim itself: the secret, limits, marks, and what is not offered.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::json;
@@ -62,24 +63,26 @@ async fn a_connection_serves_many_calls() {
 }
 
 #[tokio::test]
-async fn strangers_are_few_and_do_not_keep_others_out_for_long() {
+async fn strangers_are_few_and_others_wait_for_room() {
     let iam = Iam::fresh().await;
     let mut strangers = Vec::new();
     for _ in 0..64 {
         strangers.push(TcpStream::connect(iam.address).await.unwrap());
     }
-    // The next one is closed without a word.
-    let mut more = TcpStream::connect(iam.address).await.unwrap();
-    assert_eq!(more.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    let call = json!({"id": Uuid::now_v7(), "question": {"authenticate": {"credential": "x"}}});
+    let mut next = pin!(iam.call(&call));
+    // Long enough for an answer, if there were one.
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut next).await.is_err());
     drop(strangers);
-    // As soon as their ends are seen, there is room again.
-    loop {
-        let (head, _) = iam.post("wrong", "").await;
-        if head.starts_with("HTTP/1.1 401 ") {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+    assert!(matches!(next.await.outcome, Outcome::Refused(_)));
+}
+
+#[tokio::test]
+async fn a_burst_of_connections_with_the_secret_loses_none() {
+    let iam = Iam::fresh().await;
+    let call = json!({"id": Uuid::now_v7(), "question": {"authenticate": {"credential": "x"}}});
+    let burst = futures_util::future::join_all((0..500).map(|_| iam.call(&call)));
+    assert!(burst.await.iter().all(|answer| matches!(answer.outcome, Outcome::Refused(_))));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use ed25519_dalek::SigningKey;
 use secrecy::{ExposeSecret, SecretString};
 use tollgate_proto::ids::JournalId;
 use tollgate_runtime::clock::SharedClock;
@@ -24,6 +25,7 @@ use crate::seal::{self, Seal, SealError};
 use crate::state::State;
 use crate::throttle::Throttle;
 use crate::tokens::Tokens;
+use crate::tokens::key_file::{self, KeyFileError};
 use crate::transport::http;
 
 /// The seal key's file in the data folder, unless a setting names another.
@@ -65,6 +67,9 @@ pub enum StartError {
         /// What is wrong.
         source: SealError,
     },
+    /// The operator's signing key.
+    #[error("iam.signing_key_file: {0}")]
+    SigningKey(#[from] KeyFileError),
     /// The journal cannot be used.
     #[error("the journal in {folder} cannot be used: {}", with_causes(source))]
     Journal {
@@ -156,7 +161,7 @@ struct Stored {
     journal: Arc<dyn Journal>,
     state: State,
     seal: Seal,
-    signing_key: Option<SecretString>,
+    signing_key: Option<SigningKey>,
 }
 
 async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
@@ -170,10 +175,7 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
         files::check_private(&path).map_err(file)?;
     }
     let seal = read_seal(settings, is_new)?;
-    let signing_key = settings.signing_key_file.as_deref().map(|path| {
-        let source = |source| StartError::File { setting: "iam.signing_key_file", source };
-        files::read_secret(path).map(SecretString::from).map_err(source)
-    });
+    let signing_key = settings.signing_key_file.as_deref().map(key_file::read).transpose()?;
     let unusable = |source| match source {
         JournalError::InUse => StartError::InUse(shown.clone()),
         source => StartError::Journal { folder: shown.clone(), source },
@@ -183,7 +185,7 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
     let (journal, state) = opened.and_then(|opened| opened).map_err(unusable)?;
     replay::begin(&journal, &state, &seal).map_err(unusable)?;
     replay::check(&journal, &state, &seal).await.map_err(unusable)?;
-    Ok(Stored { journal: Arc::new(journal), state, seal, signing_key: signing_key.transpose()? })
+    Ok(Stored { journal: Arc::new(journal), state, seal, signing_key })
 }
 
 /// The seal key; one is made for new data, and never for data that is there.

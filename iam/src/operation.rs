@@ -21,7 +21,7 @@ mod last_admin;
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use ed25519_dalek::SigningKey;
 use tollgate_proto::iam::{Actor, Client, Operation, Reply};
 use tollgate_proto::ids::{OperationId, Seq};
 use tollgate_runtime::clock::SharedClock;
@@ -61,7 +61,7 @@ pub struct Context {
     /// When this process started: mode `bootstrap` is open for an hour.
     pub started_ms: u64,
     /// A private key that the operator brought to sign the first tokens with.
-    pub signing_key: Option<SecretString>,
+    pub signing_key: Option<SigningKey>,
 }
 
 /// Who asks, from where, and under which id.

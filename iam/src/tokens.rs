@@ -2,10 +2,12 @@
 //!
 //! The private half is unsealed on first use and kept in memory; the journal has it sealed only.
 
+pub mod key_file;
+
 use std::sync::{Mutex, PoisonError};
 
 use ed25519_dalek::{SigningKey as PrivateKey, VerifyingKey};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
 use tollgate_proto::ids::{JournalId, SessionId, UserId, WorkspaceId};
 use tollgate_proto::jwt::{self, Claims, Expect, KeyName, TokenError, TokenKind};
@@ -66,14 +68,13 @@ impl Tokens {
     /// A new key pair with a sealed private half. `private` is one that the operator brought.
     pub fn make_key(
         &self,
-        private: Option<&SecretString>,
+        private: Option<&PrivateKey>,
         created_ms: u64,
     ) -> Result<SigningKey, SealError> {
         let private = match private {
-            Some(text) => Hash::parse(text.expose_secret()).ok_or(SealError::NotAKey)?.0,
-            None => draw::bytes()?,
+            Some(private) => Zeroizing::new(private.to_bytes()),
+            None => Zeroizing::new(draw::bytes()?),
         };
-        let private = Zeroizing::new(private);
         let name = KeyName::from_number(draw::number()?);
         let public = PrivateKey::from_bytes(&private).verifying_key();
         Ok(SigningKey {

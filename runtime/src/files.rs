@@ -44,14 +44,20 @@ pub fn check_private(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Reads a secret: the file's bytes without surrounding white space.
+/// Reads a secret: the file's text without surrounding white space.
 pub fn read_secret(path: &Path) -> Result<String, FileError> {
-    check_private(path)?;
-    let text = std::fs::read_to_string(path).map_err(|e| at(path, e))?;
+    let text = String::from_utf8(read_private(path)?)
+        .map_err(|error| at(path, io::Error::new(io::ErrorKind::InvalidData, error)))?;
     match text.trim() {
         "" => Err(FileError::Empty { path: path.to_owned() }),
         secret => Ok(secret.to_owned()),
     }
+}
+
+/// Reads a file that nobody but its owner may read.
+pub fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
+    check_private(path)?;
+    std::fs::read(path).map_err(|e| at(path, e))
 }
 
 /// Makes a secret file that must not be there yet, and makes sure that it stays.

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::json;
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::Decision;
@@ -15,6 +13,12 @@ use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
 
 use super::harness::{Iam, NOW_MS, assert_nobody, settings, start_with};
+
+/// What `openssl genpkey -algorithm ed25519` wrote for this test, and its public half.
+const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIFVzG7gLaL7eNqMSjaSDo2iTsbgkWkYG34V3tF7BpMZb
+-----END PRIVATE KEY-----";
+const PUBLIC_KEY: &str = "JtOb7lerzFHh6Oq8zHPFDWeCMCqVpX67XaznQKvQIP4";
 
 fn bootstrap() -> serde_json::Value {
     json!({"operation": "bootstrap"})
@@ -95,7 +99,7 @@ async fn an_operators_token_seeds_an_admin_at_the_first_start_only() {
 async fn an_operators_signing_key_signs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("signing.key");
-    write_new_secret(&path, &"07".repeat(32)).unwrap();
+    write_new_secret(&path, SIGNING_KEY).unwrap();
     let file = path.display().to_string();
     let settings = settings(folder.path(), &[("iam.signing_key_file", &file)]);
     let (clock, life) = (ManualClock::at_ms(NOW_MS), Lifecycle::new());
@@ -104,9 +108,7 @@ async fn an_operators_signing_key_signs() {
     let keys = "GET /.well-known/jwks.json HTTP/1.1\r\nHost: iam\r\n\r\n";
     assert_eq!(iam.http(keys).await.1, r#"{"keys":[]}"#, "reading makes no key");
     iam.operate(None, bootstrap()).await.unwrap();
-    let public = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
-    let x = BASE64.encode(public.as_bytes());
-    assert!(iam.http(keys).await.1.contains(&format!("\"x\":\"{x}\"")));
+    assert!(iam.http(keys).await.1.contains(&format!("\"x\":\"{PUBLIC_KEY}\"")));
 }
 
 #[tokio::test]
@@ -133,6 +135,11 @@ async fn a_start_that_cannot_be_says_why_in_one_sentence() {
     check(&[token, ("iam.bootstrap_token_file", "/nowhere")], "/nowhere: No such file").await;
     check(&[("iam.data_dir", &blocked)], "iam.data_dir: ").await;
     check(&[("iam.seal_key_file", &weak)], "a seal key is 64 hexadecimal digits").await;
+    check(&[("iam.signing_key_file", &weak)], "iam.signing_key_file: there is no private key")
+        .await;
+    let open = folder.path().join("open").display().to_string();
+    std::fs::write(&open, SIGNING_KEY).unwrap();
+    check(&[("iam.signing_key_file", &open)], "others may read it").await;
     std::fs::create_dir(folder.path().join("garbled")).unwrap();
     std::fs::write(folder.path().join("garbled/iam.redb"), "not a database".repeat(999)).unwrap();
     write_new_secret(&folder.path().join("garbled/seal.key"), &"a".repeat(64)).unwrap();

@@ -18,7 +18,7 @@ use crate::draw::DrawError;
 use crate::journal::embedded::{self, Embedded};
 use crate::journal::{Journal, JournalError, replay};
 use crate::last_used::LastUsed;
-use crate::operation::{Context, bootstrap};
+use crate::operation::{Context, bootstrap, signing};
 use crate::passwords::{Passwords, Pool};
 use crate::refused::Refused;
 use crate::seal::{self, Seal, SealError};
@@ -149,6 +149,7 @@ pub async fn start(
     let stored = open_storage(settings).await?;
     let context = Arc::new(assemble(settings, mode, stored, clock, lifecycle)?);
     settle_first_admin(&context, token.as_ref()).await?;
+    lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
     let bootstrap_available = bootstrap::is_available(&context).map_err(StartError::Seed)?;
     let journal = context.journal.id();
     http::serve(listener, context, secret, lifecycle);
@@ -219,7 +220,7 @@ fn assemble(
     lifecycle.tasks.spawn(keep);
     Ok(Context {
         last_used,
-        tokens: Tokens::new(seal, journal.id()),
+        tokens: Tokens::new(seal, journal.id(), settings.signing_key_grace.0),
         passwords: Passwords::new(settings.password, Pool::start().map_err(StartError::Threads)?)?,
         throttle: Throttle::new(Arc::clone(&clock)),
         started_ms: clock.now_ms(),

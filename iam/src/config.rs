@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use tollgate_runtime::units::Period;
+
+use crate::tokens::MIN_GRACE;
 
 /// The documented defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../default.toml");
@@ -31,6 +34,8 @@ pub struct IamSettings {
     /// The private key to sign the first tokens with; none: one is drawn.
     #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
     pub signing_key_file: Option<PathBuf>,
+    /// How long a signing key still verifies after the next one took its place.
+    pub signing_key_grace: Period,
     /// The key that seals the journal; none: `seal.key` in the data folder.
     #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
     pub seal_key_file: Option<PathBuf>,
@@ -96,6 +101,12 @@ pub enum InvalidSettings {
     /// Too short or too long.
     #[error("iam.password.min_length must be from 8 to 1024, not {0}")]
     MinLength(usize),
+    /// Tokens would die before their time.
+    #[error(
+        "iam.signing_key_grace must be at least {}: tokens live for an hour",
+        Period(MIN_GRACE)
+    )]
+    Grace,
     /// Nothing writes them yet; silence would look like a trail.
     #[error("iam.audit_file is not offered yet; leave it empty")]
     NoAudit,
@@ -124,6 +135,9 @@ impl IamSettings {
         }
         if !(8..=1_024).contains(&self.password.min_length) {
             return Err(InvalidSettings::MinLength(self.password.min_length));
+        }
+        if self.signing_key_grace.0 < MIN_GRACE {
+            return Err(InvalidSettings::Grace);
         }
         if self.audit_file.is_some() {
             return Err(InvalidSettings::NoAudit);
@@ -188,6 +202,10 @@ mod tests {
         check(
             &[("iam.bootstrap_token_file", "x")],
             "iam.bootstrap_token_file has no meaning with iam.bootstrap_mode = \"bootstrap\"",
+        );
+        check(
+            &[("iam.signing_key_grace", "1h")],
+            "iam.signing_key_grace must be at least 61m: tokens live for an hour",
         );
         check(&[("iam.audit_file", "x")], "iam.audit_file is not offered yet; leave it empty");
         check(&[("iam.journal", "cql")], "iam.journal = \"cql\" is not built into this program");

@@ -19,6 +19,12 @@ impl Hash {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The first half, where that is enough to tell things apart.
+    pub fn front(&self) -> [u8; 16] {
+        let (front, _) = self.0.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        *front
+    }
+
     /// Reads 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];

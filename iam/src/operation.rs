@@ -15,6 +15,7 @@ mod user;
 mod grant;
 mod key;
 mod workspace;
+pub mod signing;
 mod target;
 mod expires;
 mod last_admin;
@@ -194,8 +195,8 @@ async fn perform(
         Operation::ResolveEffectivePermissions { user_id } => {
             grant::resolve(context, request, user_id)
         }
-        Operation::RotateSigningKey {}
-        | Operation::MintToken { .. }
+        Operation::RotateSigningKey { revoke } => signing::rotate(context, request, revoke).await,
+        Operation::MintToken { .. }
         | Operation::CreateGroup {}
         | Operation::GetGroup {}
         | Operation::ListGroups {}
@@ -282,6 +283,7 @@ fn reply_to(view: &View, outcome: &Outcome, now_ms: u64, repeated: bool) -> Resu
         Outcome::Workspace(id) => {
             reply.workspace = state::workspace(view, id)?.as_ref().map(record::workspace);
         }
+        Outcome::SigningKey(name) => reply.signing_key_id = Some(name.to_string()),
         Outcome::Secret if repeated => {
             return Err(Refused::Duplicate("it was done before; a secret is disclosed once"));
         }

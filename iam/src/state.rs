@@ -31,7 +31,7 @@ pub use key::{key, key_by_hash, keys_of};
 pub use operation::{REMEMBERED, done};
 pub use rows::{KeyedRow, Read, Table};
 pub use session::session_ended;
-pub use signing::{active_signing_key, signing_keys};
+pub use signing::{active_signing_key, signing_key, signing_keys};
 pub use transaction::{Open, View};
 pub use user::{user, user_by_name, users};
 pub use workspace::{workspace, workspace_folded, workspaces};

@@ -5,7 +5,10 @@
 pub mod key_file;
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::{SigningKey as PrivateKey, VerifyingKey};
 use secrecy::SecretString;
 use serde::Serialize;
@@ -22,18 +25,19 @@ use crate::state::{self, Read, StateError};
 
 /// Who issues the tokens.
 pub const ISSUER: &str = "tollgate-iam";
-/// How long a session lasts, in seconds.
+/// How long a session lasts, in seconds; no token lives longer.
 pub const LIFE: u64 = 3_600;
-/// The longest life that any token may have, in seconds.
-pub const MAX_LIFE: u64 = 86_400;
-/// How long a retired key still verifies, in milliseconds.
-const GRACE_MS: u64 = 7_200_000;
+/// The least that a retired key must verify: as long as a token lives that was issued while the
+/// key was being retired.
+pub const MIN_GRACE: Duration = Duration::from_secs(LIFE + 60);
 
 /// Issues and verifies.
 #[derive(Debug)]
 pub struct Tokens {
     seal: Seal,
     journal: JournalId,
+    /// How long a retired key still verifies, in milliseconds.
+    grace_ms: u64,
     unsealed: Mutex<Option<(KeyName, PrivateKey)>>,
 }
 
@@ -61,14 +65,16 @@ pub struct Issued {
 
 impl Tokens {
     /// The tokens of one deployment: the journal's id is their audience.
-    pub fn new(seal: Seal, journal: JournalId) -> Self {
-        Self { seal, journal, unsealed: Mutex::new(None) }
+    pub fn new(seal: Seal, journal: JournalId, grace: Duration) -> Self {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        Self { seal, journal, grace_ms, unsealed: Mutex::new(None) }
     }
 
     /// A new key pair with a sealed private half. `private` is one that the operator brought.
     pub fn make_key(
         &self,
         private: Option<&PrivateKey>,
+        state: SigningState,
         created_ms: u64,
     ) -> Result<SigningKey, SealError> {
         let private = match private {
@@ -79,7 +85,7 @@ impl Tokens {
         let public = PrivateKey::from_bytes(&private).verifying_key();
         Ok(SigningKey {
             name,
-            state: SigningState::Active,
+            state,
             public: Hash(public.to_bytes()),
             sealed: self.seal.seal(private.as_slice(), &self.context(name))?,
             created_ms,
@@ -116,14 +122,29 @@ impl Tokens {
         token: &str,
         now_s: u64,
     ) -> Result<Result<Claims, TokenError>, StateError> {
-        let keys = usable(from, now_s.saturating_mul(1_000))?;
-        let key_of = |name| {
-            let key = keys.iter().find(|key| key.name == name)?;
-            VerifyingKey::from_bytes(&key.public.0).ok()
+        let mut unread = None;
+        let key_of = |name| match state::signing_key(from, name) {
+            Ok(key) => {
+                let key = key.filter(|key| self.verifies(key, now_s.saturating_mul(1_000)))?;
+                VerifyingKey::from_bytes(&key.public.0).ok()
+            }
+            Err(error) => {
+                unread = Some(error);
+                None
+            }
         };
-        let expect =
-            Expect { issuer: ISSUER, audience: self.journal, now: now_s, max_life: MAX_LIFE };
-        Ok(jwt::verify(token, key_of, expect).map(|(_, claims)| claims))
+        let expect = Expect { issuer: ISSUER, audience: self.journal, now: now_s, max_life: LIFE };
+        let verified = jwt::verify(token, key_of, expect).map(|(_, claims)| claims);
+        unread.map_or(Ok(verified), Err)
+    }
+
+    /// Whether a key verifies. The next one does too: another process may have it sign already.
+    fn verifies(&self, key: &SigningKey, now_ms: u64) -> bool {
+        match key.state {
+            SigningState::Next | SigningState::Active => true,
+            SigningState::Retired(at_ms) => now_ms < at_ms.saturating_add(self.grace_ms),
+            SigningState::Revoked => false,
+        }
     }
 
     fn private(&self, key: &SigningKey) -> Result<PrivateKey, Refused> {
@@ -145,41 +166,39 @@ impl Tokens {
     fn context(&self, name: KeyName) -> String {
         format!("signing key {name} of {}", self.journal)
     }
+
+    /// The public keys that verify now, as a JWK set (RFC 7517, 8037).
+    pub fn jwks(&self, from: &dyn Read, now_ms: u64) -> Result<String, Refused> {
+        let keys = state::signing_keys(from)?;
+        let keys = keys.iter().filter(|key| self.verifies(key, now_ms)).map(Jwk::of).collect();
+        serde_json::to_string(&Jwks { keys }).map_err(Refused::internal)
+    }
 }
 
-/// The public keys that verify now, as a JWK set (RFC 7517, 8037).
-pub fn jwks(from: &dyn Read, now_ms: u64) -> Result<String, Refused> {
-    #[derive(Serialize)]
-    struct Jwk {
-        kty: &'static str,
-        crv: &'static str,
-        r#use: &'static str,
-        alg: &'static str,
-        kid: String,
-        x: String,
-    }
-    #[derive(Serialize)]
-    struct Jwks {
-        keys: Vec<Jwk>,
-    }
-    use base64::Engine;
-    use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-    let keys = usable(from, now_ms)?.into_iter().map(|key| Jwk {
-        kty: "OKP",
-        crv: "Ed25519",
-        r#use: "sig",
-        alg: "EdDSA",
-        kid: key.name.to_string(),
-        x: BASE64.encode(key.public.0),
-    });
-    serde_json::to_string(&Jwks { keys: keys.collect() }).map_err(Refused::internal)
+#[derive(Serialize)]
+struct Jwks {
+    keys: Vec<Jwk>,
 }
 
-fn usable(from: &dyn Read, now_ms: u64) -> Result<Vec<SigningKey>, StateError> {
-    let verifies = |key: &SigningKey| match key.state {
-        SigningState::Next | SigningState::Active => true,
-        SigningState::Retired(at_ms) => now_ms < at_ms + GRACE_MS,
-        SigningState::Revoked => false,
-    };
-    Ok(state::signing_keys(from)?.into_iter().filter(verifies).collect())
+#[derive(Serialize)]
+struct Jwk {
+    kty: &'static str,
+    crv: &'static str,
+    r#use: &'static str,
+    alg: &'static str,
+    kid: String,
+    x: String,
+}
+
+impl Jwk {
+    fn of(key: &SigningKey) -> Self {
+        Self {
+            kty: "OKP",
+            crv: "Ed25519",
+            r#use: "sig",
+            alg: "EdDSA",
+            kid: key.name.to_string(),
+            x: BASE64.encode(key.public.0),
+        }
+    }
 }

@@ -14,7 +14,9 @@ use crate::config::BootstrapMode;
 use crate::draw;
 use crate::hash::Hash;
 use crate::policy;
-use crate::record::{ApiKey, Change, Grant, Outcome, Role, Scope, Subject, User, What, Workspace};
+use crate::record::{
+    ApiKey, Change, Grant, Outcome, Role, Scope, SigningState, Subject, User, What, Workspace,
+};
 use crate::refused::Refused;
 use crate::state::{self, Read};
 
@@ -167,7 +169,9 @@ impl First {
             created_by: None,
             bootstrap: origin == Origin::Seeded,
         };
-        let signing_key = context.tokens.make_key(context.signing_key.as_ref(), at_ms)?;
+        // Active at once: nobody keeps public keys of a deployment that has none yet.
+        let signing_key =
+            context.tokens.make_key(context.signing_key.as_ref(), SigningState::Active, at_ms)?;
         let changes = vec![
             Change::AddUser(user.clone()),
             Change::AddGrant(grant),

@@ -1,6 +1,7 @@
 //! Ending one's own session before its token does.
 
 use tollgate_proto::iam::Credential;
+use tollgate_proto::jwt::LEEWAY;
 
 use super::{Answered, Context, Request, caller, decide_and_commit};
 use crate::commit::Decided;
@@ -23,7 +24,7 @@ pub(super) async fn logout(context: &Context, request: &Request) -> Result<Answe
         };
         let at_ms = request_of.now_ms;
         // When its token expires is not known here; no token lives longer.
-        let until_ms = at_ms + tokens::MAX_LIFE * 1_000;
+        let until_ms = at_ms + (tokens::LIFE + LEEWAY) * 1_000;
         let changes = vec![Change::EndSession { session, until_ms, at_ms }];
         Ok(Decided { allowed, changes, outcome: Outcome::Done })
     };

@@ -95,6 +95,8 @@ pub enum Action<'a> {
         /// Which.
         workspace: &'a WorkspaceId,
     },
+    /// Publish the next signing key, or revoke one.
+    RotateSigningKey,
     /// Be told that something is not there, instead of being denied.
     SeeMissing {
         /// What it would have needed.
@@ -153,6 +155,7 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
             need(live, Capability::WorkspacesAdmin, workspace)
         }
         Action::ReadWorkspacesAnywhere => need_anywhere(live, Capability::WorkspacesAdmin),
+        Action::RotateSigningKey => need_deployment(live, Capability::IamAdmin),
         Action::SeeMissing { capability } => need_deployment(live, *capability),
     }
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use tollgate_proto::ids::{Seq, UserId, WorkspaceId};
+use tollgate_proto::jwt::KeyName;
 
 /// An operation that was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub enum Outcome {
     User(UserId),
     /// A workspace, as it is now.
     Workspace(WorkspaceId),
+    /// A signing key, by its name.
+    SigningKey(KeyName),
     /// A secret, disclosed once and not kept.
     Secret,
 }

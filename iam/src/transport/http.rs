@@ -28,7 +28,6 @@ use tower::ServiceExt;
 
 use super::Rim;
 use crate::operation::Context;
-use crate::tokens;
 
 /// The largest body.
 const MAX_BODY: usize = 1 << 20;
@@ -215,7 +214,7 @@ async fn call(State(app): State<App>, request: Request) -> Response {
 async fn jwks(State(app): State<App>, headers: HeaderMap) -> Response {
     let now_ms = app.rim.context.clock.now_ms();
     let keys = match app.rim.context.state.view() {
-        Ok(view) => tokens::jwks(&view, now_ms),
+        Ok(view) => app.rim.context.tokens.jwks(&view, now_ms),
         Err(error) => Err(error.into()),
     };
     let mut response = match keys {

@@ -15,6 +15,8 @@ mod key;
 #[cfg(test)]
 mod workspace;
 #[cfg(test)]
+mod signing;
+#[cfg(test)]
 mod transport;
 #[cfg(test)]
 mod durability;

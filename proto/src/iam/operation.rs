@@ -109,8 +109,8 @@ operations! {
     UpdateWorkspace = "update-workspace" { workspace_record: WorkspaceInput }
     /// Ends all use of a workspace at once.
     DisableWorkspace = "disable-workspace" { workspace_record: WorkspaceInput }
-    /// Makes the next signing key and retires the present one.
-    RotateSigningKey = "rotate-signing-key" {}
+    /// Makes the next signing key, which retires the present one; or revokes one by its name.
+    RotateSigningKey = "rotate-signing-key" { revoke: String }
     /// A session for somebody else, with a context for the backends.
     MintToken = "mint-token" {
         workspace: String, user_context_json: String, user_id: String, username: String,

@@ -16,6 +16,7 @@ mod grant;
 mod key;
 mod workspace;
 pub mod signing;
+mod mint;
 mod target;
 mod expires;
 mod last_admin;
@@ -196,8 +197,11 @@ async fn perform(
             grant::resolve(context, request, user_id)
         }
         Operation::RotateSigningKey { revoke } => signing::rotate(context, request, revoke).await,
-        Operation::MintToken { .. }
-        | Operation::CreateGroup {}
+        Operation::MintToken { workspace, user_context_json, user_id, username } => {
+            let order = mint::Order { workspace, user_context_json, user_id, username };
+            mint::mint(context, request, order)
+        }
+        Operation::CreateGroup {}
         | Operation::GetGroup {}
         | Operation::ListGroups {}
         | Operation::UpdateGroup {}

@@ -41,6 +41,9 @@ pub enum Denied {
     /// The session has a temporary password, which must be changed first.
     #[error("the password must be changed first")]
     TemporaryPassword,
+    /// A minted session looks at itself and uses services; it manages nothing.
+    #[error("a minted session manages nothing")]
+    Minted,
     /// Only for oneself.
     #[error("it concerns somebody else")]
     NotSelf,
@@ -92,6 +95,13 @@ pub enum CredentialStanding {
         /// Ended.
         ended: bool,
     },
+    /// The same of a session that was minted.
+    Minted {
+        /// Ended.
+        ended: bool,
+        /// Who minted it, if it is there.
+        minter: Option<User>,
+    },
 }
 
 /// An actor who is who it was when it was authenticated.
@@ -101,6 +111,8 @@ pub struct Live {
     rights: Rights,
     /// Whether it may do no more than change its password.
     bound: bool,
+    /// Whether somebody else opened its session.
+    minted: bool,
 }
 
 impl Live {
@@ -125,13 +137,18 @@ pub fn live(actor: &Actor, standing: Standing, now_ms: u64) -> Result<Live, Deni
             key.id == id && key.user == user.id && is_key_live(&key, &user, now_ms)
         }
         (Credential::Session(_), CredentialStanding::Session { ended }) => !ended,
-        (Credential::Key(_), _) | (Credential::Session(_), CredentialStanding::Key(_)) => false,
+        (Credential::Minted { by, epoch, .. }, CredentialStanding::Minted { ended, minter }) => {
+            let is_minter = |user: &User| user.id == by && user.auth_epoch == epoch;
+            !ended && minter.is_some_and(|user| user.is_live() && is_minter(&user))
+        }
+        (Credential::Key(_) | Credential::Session(_) | Credential::Minted { .. }, _) => false,
     };
     if !credential || actor.auth_epoch != user.auth_epoch {
         return Err(Denied::NotLive);
     }
     let bound = user.must_change_password && matches!(actor.credential, Credential::Session(_));
-    Ok(Live { rights: Rights::of(&standing.grants, now_ms), user, bound })
+    let minted = matches!(actor.credential, Credential::Minted { .. });
+    Ok(Live { rights: Rights::of(&standing.grants, now_ms), user, bound, minted })
 }
 
 /// Whether a key still opens anything.

@@ -13,7 +13,7 @@ use ed25519_dalek::{SigningKey as PrivateKey, VerifyingKey};
 use secrecy::SecretString;
 use serde::Serialize;
 use tollgate_proto::ids::{JournalId, SessionId, UserId, WorkspaceId};
-use tollgate_proto::jwt::{self, Claims, Expect, KeyName, TokenError, TokenKind};
+use tollgate_proto::jwt::{self, Claims, Expect, KeyName, Minter, TokenError, TokenKind};
 use zeroize::Zeroizing;
 
 use crate::draw;
@@ -52,6 +52,17 @@ pub struct Session {
     pub workspace: WorkspaceId,
     /// Names the session.
     pub id: SessionId,
+    /// What a minted one adds.
+    pub minted: Option<Minted>,
+}
+
+/// What a minted token says beyond others.
+#[derive(Debug)]
+pub struct Minted {
+    /// Who minted it.
+    pub by: Minter,
+    /// The text of a JSON object for the backends.
+    pub user_context: Option<String>,
 }
 
 /// A token, and when it expires in seconds since 1970.
@@ -98,6 +109,7 @@ impl Tokens {
             .ok_or(Refused::Unavailable("there is no signing key yet"))?;
         let private = self.private(&key)?;
         let expires_s = now_s + LIFE;
+        let minted = session.minted.as_ref();
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: self.journal,
@@ -108,10 +120,11 @@ impl Tokens {
             exp: expires_s,
             jti: session.id,
             ae: session.auth_epoch,
-            user_context: None,
-            act: None,
+            user_context: minted.and_then(|minted| minted.user_context.clone()),
+            act: minted.map(|minted| minted.by),
         };
-        let token = jwt::sign(TokenKind::Session, key.name, &private, &claims);
+        let kind = if minted.is_some() { TokenKind::Minted } else { TokenKind::Session };
+        let token = jwt::sign(kind, key.name, &private, &claims);
         Ok(Issued { token: SecretString::from(token), expires_s })
     }
 

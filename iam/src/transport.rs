@@ -149,6 +149,7 @@ fn told(refused: Refused) -> Refusal {
             | Denied::Escalation
             | Denied::Outranked
             | Denied::TemporaryPassword
+            | Denied::Minted
             | Denied::NotSelf
             | Denied::Claimed => Refusal::new(RefusalKind::AccessDenied, "access denied"),
         },

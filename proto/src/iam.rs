@@ -135,6 +135,15 @@ pub enum Credential {
     Key(KeyId),
     /// A login session.
     Session(SessionId),
+    /// A session that somebody minted for the user.
+    Minted {
+        /// The session.
+        session: SessionId,
+        /// Who minted it.
+        by: UserId,
+        /// The minter's credential epoch when it was minted: the session dies with it.
+        epoch: u64,
+    },
 }
 
 /// What a credential stands for.

@@ -105,12 +105,21 @@ pub struct Claims {
     pub jti: SessionId,
     /// The user's credential epoch.
     pub ae: u64,
-    /// Minted: JSON for the backends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Minted: the text of a JSON object for the backends, which is the claim itself.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "raw")]
     pub user_context: Option<String>,
-    /// Minted: who minted it.
+    /// Minted: who minted it (RFC 8693, section 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub act: Option<UserId>,
+    pub act: Option<Minter>,
+}
+
+/// Who minted a token, as it was then: the token dies with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Minter {
+    /// The user.
+    pub sub: UserId,
+    /// The user's credential epoch.
+    pub ae: u64,
 }
 
 /// What a verifier insists on.
@@ -193,6 +202,7 @@ pub fn verify(
     key.verify_strict(signed.as_bytes(), &signature).map_err(|_| TokenError::Signature)?;
 
     let claims = read_claims(&payload_bytes)?;
+    check_kind(kind, &claims)?;
     check_claims(&claims, expect)?;
     Ok((kind, claims))
 }
@@ -224,11 +234,21 @@ fn read_claims(bytes: &[u8]) -> Result<Claims, TokenError> {
     // Duplicates of keys that the struct does not know are refused too.
     Object::parse(text).map_err(|_| TokenError::Claims)?;
     let claims: Claims = serde_json::from_str(text).map_err(|_| TokenError::Claims)?;
-    let integers = [claims.iat, claims.nbf, claims.exp, claims.ae];
+    let minter_epoch = claims.act.map_or(0, |minter| minter.ae);
+    let integers = [claims.iat, claims.nbf, claims.exp, claims.ae, minter_epoch];
     if integers.iter().any(|number| *number > MAX_INTEGER) {
         return Err(TokenError::Claims);
     }
     Ok(claims)
+}
+
+/// A minted token says who minted it; a session says nothing of the kind.
+fn check_kind(kind: TokenKind, claims: &Claims) -> Result<(), TokenError> {
+    let fits = match kind {
+        TokenKind::Session => claims.act.is_none() && claims.user_context.is_none(),
+        TokenKind::Minted => claims.act.is_some(),
+    };
+    if fits { Ok(()) } else { Err(TokenError::Claims) }
 }
 
 fn check_claims(claims: &Claims, expect: Expect<'_>) -> Result<(), TokenError> {
@@ -245,6 +265,30 @@ fn check_claims(claims: &Claims, expect: Expect<'_>) -> Result<(), TokenError> {
     match claims.exp.checked_sub(claims.iat) {
         Some(life) if life <= expect.max_life => Ok(()),
         _ => Err(TokenError::Time),
+    }
+}
+
+/// JSON inside JSON, without quotes around it.
+mod raw {
+    use serde::de::Deserializer;
+    use serde::ser::{Error, Serializer};
+    use serde::{Deserialize, Serialize};
+    use serde_json::value::RawValue;
+
+    #[expect(clippy::ref_option, reason = "serde hands it over like this")]
+    pub(super) fn serialize<S: Serializer>(
+        text: &Option<String>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let raw = text.clone().map(RawValue::from_string).transpose().map_err(S::Error::custom)?;
+        raw.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<String>, D::Error> {
+        let raw = Option::<Box<RawValue>>::deserialize(from)?;
+        Ok(raw.map(|raw| raw.get().to_owned()))
     }
 }
 

@@ -150,7 +150,7 @@ impl Session {
             .expires_at_ms
             .map(|at| Duration::from_millis(at.saturating_sub(self.handles.clock.now_ms())));
         let leeway = match identity.actor.credential {
-            Credential::Session(_) => JWT_LEEWAY,
+            Credential::Session(_) | Credential::Minted { .. } => JWT_LEEWAY,
             Credential::Key(_) => Duration::ZERO,
         };
         self.timers.bind(life, life.unwrap_or_default().mul_f64(0.85), leeway);

@@ -69,11 +69,11 @@ fn authenticate_token(
         tracing::debug!(%error, "a token was refused");
         Refused::Unauthenticated("an unacceptable token")
     })?;
-    let actor = Actor {
-        user: claims.sub,
-        credential: Credential::Session(claims.jti),
-        auth_epoch: claims.ae,
+    let credential = match claims.act {
+        None => Credential::Session(claims.jti),
+        Some(by) => Credential::Minted { session: claims.jti, by: by.sub, epoch: by.ae },
     };
+    let actor = Actor { user: claims.sub, credential, auth_epoch: claims.ae };
     let user = check_entry(view, &actor, now_ms)?;
     Ok(Identity {
         actor,
@@ -128,7 +128,7 @@ pub fn revalidate(
         let Some(user) = state::user(&view, actor.user)? else { return Ok(None) };
         let auth_epoch = match actor.credential {
             Credential::Key(_) => user.auth_epoch,
-            Credential::Session(_) => actor.auth_epoch,
+            Credential::Session(_) | Credential::Minted { .. } => actor.auth_epoch,
         };
         match check_entry(&view, &Actor { auth_epoch, ..actor.clone() }, now_ms) {
             Ok(user) => Ok(Some(Epochs { auth: user.auth_epoch, authz: user.authz_epoch })),

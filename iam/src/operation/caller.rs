@@ -22,6 +22,10 @@ pub(super) fn live_actor(state: &dyn Read, actor: &Actor, now_ms: u64) -> Result
         Credential::Session(id) => {
             CredentialStanding::Session { ended: state::session_ended(state, id)? }
         }
+        Credential::Minted { session, by, .. } => CredentialStanding::Minted {
+            ended: state::session_ended(state, session)?,
+            minter: state::user(state, by)?,
+        },
     };
     let standing = Standing {
         user: state::user(state, actor.user)?,

@@ -18,7 +18,8 @@ pub(super) async fn logout(context: &Context, request: &Request) -> Result<Answe
         let live = caller::live(state, &request_of)?;
         let allowed = policy::allow(&live, &Action::EndOwnSession)?;
         let credential = request_of.actor.as_ref().map(|actor| actor.credential);
-        let Some(Credential::Session(session)) = credential else {
+        let Some(Credential::Session(session) | Credential::Minted { session, .. }) = credential
+        else {
             let other = "an API key is no session; use revoke-api-key";
             return Err(Refused::Invalid(other.to_owned()));
         };

@@ -40,12 +40,16 @@ pub(super) async fn login(
         (false, Some(_)) => Err(Refused::Unauthenticated("wrong password")),
     };
     let issued = settle(attempt, opened)?;
-    let reply = Reply {
+    Ok(disclose(&issued).into())
+}
+
+/// The reply that holds a token.
+pub(super) fn disclose(issued: &Issued) -> Reply {
+    Reply {
         jwt: Some(issued.token.expose_secret().to_owned().into()),
         jwt_expires: Some(times::format(issued.expires_s * 1_000)),
         ..Reply::default()
-    };
-    Ok(reply.into())
+    }
 }
 
 /// The checks behind the password, on the state as it is after the hash.
@@ -69,6 +73,7 @@ fn open_session(
         auth_epoch: user.auth_epoch,
         workspace: choose_workspace(&view, &user, &rights, workspace)?,
         id: SessionId(draw::uuid()?),
+        minted: None,
     };
     context.tokens.issue(&view, &session, request.now_ms / 1_000)
 }
@@ -212,7 +217,7 @@ fn settle<T>(attempt: Attempt<'_>, outcome: Result<T, Refused>) -> Result<T, Ref
     outcome
 }
 
-fn user_named(view: &View, username: &str) -> Result<Option<User>, Refused> {
+pub(super) fn user_named(view: &View, username: &str) -> Result<Option<User>, Refused> {
     match Username::parse(username) {
         Ok(username) => Ok(state::user_by_name(view, username.folded())?),
         Err(_) => Ok(None),

@@ -12,7 +12,7 @@ use tollgate_proto::iam::Client;
 use tollgate_proto::ids::OperationId;
 use tollgate_proto::jwt::{KeyName, LEEWAY};
 
-use super::{Answered, Context, Request, answer, caller, propose};
+use super::{Answered, Context, Request, caller, decide_and_commit, propose};
 use crate::commit::Decided;
 use crate::hash::Hash;
 use crate::policy::{self, Action};
@@ -32,24 +32,19 @@ pub(super) async fn rotate(
     request: &Request,
     revoke: Option<String>,
 ) -> Result<Answered, Refused> {
-    let rotation = {
-        let view = context.state.view()?;
-        let live = caller::live(&view, request)?;
-        policy::allow(&live, &Action::RotateSigningKey)?;
-        let read = |name: String| {
-            KeyName::parse(&name)
-                .ok_or_else(|| Refused::Invalid("revoke must be 16 digits of 0-9a-f".to_owned()))
-        };
-        let revoke = revoke.map(read).transpose()?;
-        let new = context.tokens.make_key(None, SigningState::Next, request.now_ms)?;
-        let rotation = Rotation { request: request.clone(), revoke, new };
-        rotation.decide(&view)?;
-        rotation
+    let live = caller::live(&context.state.view()?, request)?;
+    policy::allow(&live, &Action::RotateSigningKey)?;
+    let read = |name: String| {
+        KeyName::parse(&name)
+            .ok_or_else(|| Refused::Invalid("revoke must be 16 digits of 0-9a-f".to_owned()))
     };
-    let settled =
-        propose(context, request, "rotate-signing-key", move |state| rotation.decide(state))
-            .await?;
-    answer(context, request, &settled)
+    let rotation = Rotation {
+        request: request.clone(),
+        revoke: revoke.map(read).transpose()?,
+        new: context.tokens.make_key(None, SigningState::Next, request.now_ms)?,
+    };
+    let decide = move |state: &dyn Read| rotation.decide(state);
+    decide_and_commit(context, request, "rotate-signing-key", decide).await
 }
 
 /// Looks, until the process stops, for a key whose time to sign has come.

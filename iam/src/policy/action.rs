@@ -95,6 +95,13 @@ pub enum Action<'a> {
         /// Which.
         workspace: &'a WorkspaceId,
     },
+    /// Open a session for somebody.
+    MintToken {
+        /// For whom.
+        subject: Target<'a>,
+        /// Where.
+        workspace: &'a WorkspaceId,
+    },
     /// Publish the next signing key, or revoke one.
     RotateSigningKey,
     /// Be told that something is not there, instead of being denied.
@@ -119,6 +126,11 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
         matches!(action, Action::ReadSelf | Action::EndOwnSession | Action::ChangePassword { .. });
     if live.bound && !for_bound {
         return Err(Denied::TemporaryPassword);
+    }
+    let for_minted =
+        matches!(action, Action::ReadSelf | Action::ReadOwnWorkspaces | Action::EndOwnSession);
+    if live.minted && !for_minted {
+        return Err(Denied::Minted);
     }
     match action {
         Action::ReadSelf | Action::ReadOwnWorkspaces | Action::EndOwnSession => Ok(Allowed::SELF),
@@ -155,6 +167,12 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
             need(live, Capability::WorkspacesAdmin, workspace)
         }
         Action::ReadWorkspacesAnywhere => need_anywhere(live, Capability::WorkspacesAdmin),
+        Action::MintToken { subject, workspace } => {
+            need(live, Capability::MintToken, &subject.user.home)?;
+            let allowed = need(live, Capability::MintToken, workspace)?;
+            check_not_outranked(live, subject.rights)?;
+            Ok(allowed)
+        }
         Action::RotateSigningKey => need_deployment(live, Capability::IamAdmin),
         Action::SeeMissing { capability } => need_deployment(live, *capability),
     }

@@ -98,7 +98,7 @@ async fn an_actor_is_believed_only_as_long_as_it_is_true() {
     }
     let key_id = match ann.actor().credential {
         tollgate_proto::iam::Credential::Key(id) => id,
-        tollgate_proto::iam::Credential::Session(_) => unreachable!(),
+        other => panic!("{other:?}"),
     };
     let revoke = json!({"operation": "revoke-api-key", "key_id": key_id});
     iam.operate(Some(admin.actor()), revoke).await.unwrap();

@@ -21,7 +21,7 @@ fn revoke(key_id: &str) -> Value {
 fn key_id(person: &Person) -> String {
     match person.actor().credential {
         Credential::Key(id) => id.to_string(),
-        Credential::Session(_) => panic!("a session"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -17,6 +17,8 @@ mod workspace;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]
+mod mint;
+#[cfg(test)]
 mod transport;
 #[cfg(test)]
 mod durability;

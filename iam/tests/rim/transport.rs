@@ -122,7 +122,7 @@ async fn every_operation_needs_an_actor_but_those_that_are_public() {
 #[tokio::test]
 async fn what_is_not_offered_says_so() {
     let (iam, admin) = Iam::claimed().await;
-    for name in ["mint-token", "create-group", "add-group-grant"] {
+    for name in ["create-group", "add-group-grant"] {
         let outcome = iam.operate(Some(admin.actor()), json!({"operation": name})).await;
         assert_refused(outcome, RefusalKind::NotSupported, "not supported");
     }

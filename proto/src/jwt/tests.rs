@@ -126,6 +126,26 @@ fn claim_rules() {
 }
 
 #[test]
+fn a_minted_token_says_who_minted_it_and_a_session_does_not() {
+    let by = Minter { sub: UserId(Uuid::from_u128(4)), ae: 7 };
+    let context = r#"{"tier": "gold", "of": ["a", "b"]}"#;
+    let minted = Claims { act: Some(by), user_context: Some(context.to_owned()), ..claims() };
+    let sign = |kind, claims: &Claims| sign(kind, name(), &key(), claims);
+    let token = sign(TokenKind::Minted, &minted);
+    assert_eq!(verify_at(NOW, &token), Ok((TokenKind::Minted, minted.clone())));
+    let payload = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let payload = String::from_utf8(payload).unwrap();
+    assert!(payload.contains(&format!(r#""user_context":{context}"#)), "{payload}");
+    assert!(payload.contains(r#""act":{"sub":"00000000-0000-0000-0000-000000000004","ae":7}"#));
+
+    let refused = Err(TokenError::Claims);
+    assert_eq!(verify_at(NOW, &sign(TokenKind::Session, &minted)), refused);
+    assert_eq!(verify_at(NOW, &sign(TokenKind::Minted, &claims())), refused);
+    let with_context = Claims { act: None, ..minted };
+    assert_eq!(verify_at(NOW, &sign(TokenKind::Session, &with_context)), refused);
+}
+
+#[test]
 fn form_and_signature_rules() {
     let token = signed(&claims());
     for broken in ["", ".", "a.b", "a.b.c.d", &format!("{token}="), &format!(" {token}")] {

@@ -22,6 +22,7 @@ use crate::operation::{Context, bootstrap, signing};
 use crate::passwords::{Passwords, Pool};
 use crate::refused::Refused;
 use crate::seal::{self, Seal, SealError};
+use crate::snapshots;
 use crate::state::State;
 use crate::throttle::Throttle;
 use crate::tokens::Tokens;
@@ -217,6 +218,9 @@ fn assemble(
     let writer = Writer::start(Arc::clone(&journal), state.clone(), seal.clone(), lifecycle);
     let last_used = Arc::new(LastUsed::default());
     let keep = Arc::clone(&last_used).keep(Arc::clone(&journal), lifecycle.stop.clone());
+    lifecycle.tasks.spawn(keep);
+    let stop = lifecycle.stop.clone();
+    let keep = snapshots::keep(Arc::clone(&journal), state.clone(), seal.clone(), stop);
     lifecycle.tasks.spawn(keep);
     Ok(Context {
         last_used,

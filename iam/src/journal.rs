@@ -5,19 +5,24 @@
 //! the engine's. Never: a decision about what an entry says.
 
 pub mod entry;
+mod base;
 pub mod embedded;
+pub mod snapshot;
 pub mod replay;
 #[cfg(test)]
 pub mod laws;
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 
 use tollgate_proto::ids::{JournalId, KeyId, Seq};
 use uuid::Uuid;
 
-use crate::state::{Open, StateError};
+use crate::state::{Open, Position, StateError};
 use entry::Row;
+
+pub use base::Base;
 
 /// Why a journal did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +63,21 @@ pub enum JournalError {
     /// The state that an entry was decided on is not this one.
     #[error("the state does not match entry {0}; it must be made again from the journal")]
     Diverged(Seq),
+    /// What says where the journal begins is not what was sealed.
+    #[error("the place where the journal begins was changed, or sealed under another seal key")]
+    BrokenBase,
+    /// The entries that a state lacks are gone, and there is no snapshot to begin with.
+    #[error("the journal begins behind entry {0}, and there is no snapshot of the state there")]
+    NoSnapshot(Seq),
+    /// A snapshot is not what was sealed, or was sealed under another key.
+    #[error("the snapshot was changed, cut, or sealed under another seal key (part {0})")]
+    BrokenSnapshot(u64),
+    /// A snapshot of a format that this build does not read.
+    #[error("the snapshot has format {0}, which this build does not read")]
+    UnknownSnapshot(u16),
+    /// Something else wrote to the file, or the disk lost a part of it.
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
     /// The state failed.
     #[error(transparent)]
     State(#[from] StateError),
@@ -76,14 +96,11 @@ pub enum Committed {
     Conflict(Row),
 }
 
-/// A state at an entry, to begin with instead of the first entry. Sealed like an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The entry.
-    pub seq: Seq,
-    /// The rows.
-    pub body: Vec<u8>,
-}
+/// Writes a snapshot (see [`snapshot`]) and says where it was taken.
+pub type WriteSnapshot =
+    Box<dyn FnOnce(&mut dyn io::Write) -> Result<Position, JournalError> + Send>;
+/// The bytes of a snapshot.
+pub type SnapshotBytes = Box<dyn io::Read + Send>;
 
 /// What a node says of itself. A plain row, without order.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -109,11 +126,17 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// The entries behind `after`, in order and without a gap.
     fn read(&self, after: Seq, limit: usize) -> Later<'_, Vec<Row>>;
 
-    /// Keeps a snapshot instead of an earlier one.
-    fn save_snapshot(&self, snapshot: Snapshot) -> Later<'_, ()>;
+    /// Keeps the snapshot that `write` writes instead of an earlier one; all of it or nothing.
+    fn save_snapshot(&self, write: WriteSnapshot) -> Later<'_, Position>;
 
     /// The newest snapshot.
-    fn load_snapshot(&self) -> Later<'_, Option<Snapshot>>;
+    fn load_snapshot(&self) -> Later<'_, Option<SnapshotBytes>>;
+
+    /// Where the journal begins, if not with entry 1.
+    fn base(&self) -> Later<'_, Option<Base>>;
+
+    /// Drops the entries up to the base. A snapshot must be there that is not older.
+    fn truncate(&self, base: Base) -> Later<'_, ()>;
 
     /// Says how a node is.
     fn put_node(&self, node: NodeRow) -> Later<'_, ()>;
@@ -126,4 +149,9 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
 
     /// When keys were last used, where that is known.
     fn last_used(&self, keys: Vec<KeyId>) -> Later<'_, Vec<Option<u64>>>;
+}
+
+/// An error of whatever keeps the journal.
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> JournalError {
+    JournalError::Store(Box::new(error))
 }

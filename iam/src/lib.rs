@@ -13,6 +13,7 @@ pub mod policy;
 pub mod commit;
 pub mod journal;
 pub mod feed;
+pub mod snapshots;
 pub mod last_used;
 pub mod tokens;
 pub mod passwords;

@@ -29,7 +29,7 @@ pub use deployment::deployment;
 pub use grant::{deployment_holders, grants_of};
 pub use key::{key, key_by_hash, keys_of};
 pub use operation::{REMEMBERED, done};
-pub use rows::{KeyedRow, Read, Table};
+pub use rows::{Definition, KeyedRow, Read, Table};
 pub use session::session_ended;
 pub use signing::{active_signing_key, signing_key, signing_keys};
 pub use transaction::{Open, View};
@@ -92,6 +92,11 @@ impl State {
     /// The state as it is now, for reading.
     pub fn view(&self) -> Result<View, StateError> {
         View::new(self.0.begin_read().map_err(rows::store)?)
+    }
+
+    /// All tables that a state has in a file.
+    pub fn tables() -> impl Iterator<Item = Definition> {
+        Table::ALL.into_iter().map(Table::definition).chain([rows::POSITION])
     }
 
     /// A transaction to decide and apply in. There is one at a time; others wait.

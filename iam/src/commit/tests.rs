@@ -9,7 +9,7 @@ use super::*;
 use crate::hash::Hash;
 use crate::journal::entry::Row;
 use crate::journal::laws::{Node, digest_of_rows, seal};
-use crate::journal::{Later, NodeRow, Snapshot};
+use crate::journal::{Base, Later, NodeRow, SnapshotBytes, WriteSnapshot};
 use crate::policy;
 use crate::record::{
     ApiKey, Deployment, Grant, Password, PasswordHash, Role, Scope, Subject, User, What,
@@ -290,11 +290,17 @@ impl Journal for Failing {
     fn read(&self, after: Seq, limit: usize) -> Later<'_, Vec<Row>> {
         self.0.read(after, limit)
     }
-    fn save_snapshot(&self, snapshot: Snapshot) -> Later<'_, ()> {
-        self.0.save_snapshot(snapshot)
+    fn save_snapshot(&self, write: WriteSnapshot) -> Later<'_, state::Position> {
+        self.0.save_snapshot(write)
     }
-    fn load_snapshot(&self) -> Later<'_, Option<Snapshot>> {
+    fn load_snapshot(&self) -> Later<'_, Option<SnapshotBytes>> {
         self.0.load_snapshot()
+    }
+    fn base(&self) -> Later<'_, Option<Base>> {
+        self.0.base()
+    }
+    fn truncate(&self, base: Base) -> Later<'_, ()> {
+        self.0.truncate(base)
     }
     fn put_node(&self, node: NodeRow) -> Later<'_, ()> {
         self.0.put_node(node)

@@ -1,26 +1,39 @@
-//! Journal and state in one redb file: for one process, with nothing else to install.
+//! Journal and state in one redb file, and a snapshot in a file beside it: for one process, with
+//! nothing else to install.
 //!
 //! An entry goes into the transaction that holds the state it makes, so the two cannot differ.
 //! `Durability::Immediate` and two-phase commits: an answer is sent after the disk has it. The
 //! file is locked: a second process on the same data is refused.
 
-use std::fs::{File, OpenOptions, TryLockError};
+mod half_made;
+mod snapshots;
+mod untouched;
+
+use std::fs::{OpenOptions, remove_file, rename};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
-    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition,
+    Builder, Database, DatabaseError, Durability, Key, ReadableDatabase, ReadableTable,
+    TableDefinition, Value,
 };
 use tollgate_proto::ids::{JournalId, KeyId, Seq};
 use uuid::Uuid;
 
 use super::entry::Row;
-use super::{Committed, Journal, JournalError, Later, NodeRow, Snapshot};
+use super::{
+    Base, Committed, Journal, JournalError, Later, NodeRow, SnapshotBytes, WriteSnapshot, failed,
+};
 use crate::draw;
-use crate::state::{Open, State};
+use crate::state::{Open, Position, State};
+use snapshots::Snapshots;
+use untouched::Untouched;
+
+pub use snapshots::SNAPSHOT_FILE;
 
 /// The file in `iam.data_dir`.
 pub const FILE: &str = "iam.redb";
@@ -29,15 +42,16 @@ const CACHE: usize = 64 << 20;
 
 const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("journal-identity");
 const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("journal-entries");
-const SNAPSHOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("journal-snapshots");
 const NODES: TableDefinition<u128, &[u8]> = TableDefinition::new("nodes");
 const LAST_USED: TableDefinition<u128, u64> = TableDefinition::new("last-used");
 const ID: &str = "id";
+const BASE: &str = "base";
 
 /// The engine.
 #[derive(Debug, Clone)]
 pub struct Embedded {
     database: Arc<Database>,
+    snapshots: Snapshots,
     id: JournalId,
 }
 
@@ -54,22 +68,51 @@ impl Embedded {
             .custom_flags(libc::O_NOFOLLOW)
             .open(path)
             .map_err(failed)?;
-        discard_half_made(&file)?;
+        half_made::discard(&file)?;
         let backend = FileBackend::new(file).map_err(opening)?;
-        Self::with(builder().create_with_backend(backend).map_err(opening)?)
+        let database = builder().create_with_backend(backend).map_err(opening)?;
+        Self::with(database, Snapshots::beside(path))
+    }
+
+    /// Opens a file that must be there, to look at it: not one byte of it is written.
+    pub fn look_at(path: &Path) -> Result<(Self, State), JournalError> {
+        Self::with(open_untouched(path)?, Snapshots::beside(path))
     }
 
     /// A journal that is gone with the process, for tests.
     pub fn in_memory() -> Result<(Self, State), JournalError> {
         let backend = InMemoryBackend::new();
-        Self::with(builder().create_with_backend(backend).map_err(opening)?)
+        let database = builder().create_with_backend(backend).map_err(opening)?;
+        Self::with(database, Snapshots::Memory(Arc::new(Mutex::new(None))))
     }
 
-    fn with(database: Database) -> Result<(Self, State), JournalError> {
+    fn with(database: Database, snapshots: Snapshots) -> Result<(Self, State), JournalError> {
         let id = identity(&database)?;
         let database = Arc::new(database);
         let state = State::in_database(Arc::clone(&database))?;
-        Ok((Self { database, id }, state))
+        Ok((Self { database, snapshots, id }, state))
+    }
+
+    /// Writes all that is kept into a new file and puts it in the place of the old one: what was
+    /// dropped from the tables is then nowhere in it. Nobody else may have the file open.
+    pub fn rewrite(self, path: &Path) -> Result<(), JournalError> {
+        let draft = path.with_added_extension("new");
+        match remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
+        let (copy, _) = Self::open(&draft)?;
+        let from = self.database.begin_read().map_err(failed)?;
+        let mut to = copy.database.begin_write().map_err(failed)?;
+        to.set_two_phase_commit(true);
+        copy_table(IDENTITY, &from, &to)?;
+        copy_table(ENTRIES, &from, &to)?;
+        copy_table(NODES, &from, &to)?;
+        copy_table(LAST_USED, &from, &to)?;
+        State::tables().try_for_each(|table| copy_table(table, &from, &to))?;
+        to.commit().map_err(failed)?;
+        drop(copy);
+        rename(&draft, path).and_then(|()| snapshots::sync_folder_of(path)).map_err(failed)
     }
 
     /// Runs work on the file away from the async workers.
@@ -100,45 +143,40 @@ impl Embedded {
     }
 }
 
-/// Empties a file whose making was cut short by a crash: redb writes its magic number last, and
-/// refuses a file without one. Nothing is lost, because nothing was ever written to it.
-fn discard_half_made(file: &File) -> Result<(), JournalError> {
-    if !is_half_made(file).map_err(failed)? {
-        return Ok(());
-    }
-    // Or another process is making it now; redb holds the same lock.
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(JournalError::InUse),
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    let discard = || {
-        if is_half_made(file)? {
-            file.set_len(0)?;
-        }
-        file.unlock()
-    };
-    discard().map_err(failed)
-}
-
-/// Whether there is a header without its magic number and not one byte of data behind it. A file
-/// with data is never half made, whatever happened to its header.
-fn is_half_made(file: &File) -> io::Result<bool> {
-    let mut page = [0; 4_096];
-    let mut at = 0;
-    loop {
-        let read = file.read_at(&mut page, at)?;
-        let empty = if at == 0 { MAGIC_LENGTH.min(read) } else { read };
-        match read {
-            0 => return Ok(at > 0),
-            _ if page.iter().take(empty).any(|byte| *byte != 0) => return Ok(false),
-            _ => at += read as u64,
-        }
+/// Checks every page of a file, without writing to it.
+pub fn check_pages(path: &Path) -> Result<(), JournalError> {
+    let check = || open_untouched(path)?.check_integrity().map_err(opening);
+    // redb says that it may panic on a file that something else wrote to.
+    match catch_unwind(AssertUnwindSafe(check)) {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => Err(JournalError::Damaged("its pages do not add up".to_owned())),
+        Ok(Err(JournalError::Store(source))) => Err(JournalError::Damaged(source.to_string())),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(JournalError::Damaged("it cannot even be opened".to_owned())),
     }
 }
 
-/// Of redb's magic number, with which its files begin.
-const MAGIC_LENGTH: usize = 9;
+fn open_untouched(path: &Path) -> Result<Database, JournalError> {
+    // A lock needs a file that could be written.
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    let backend = FileBackend::new(file).map_err(opening)?;
+    let backend = Untouched::new(backend).map_err(failed)?;
+    builder().create_with_backend(backend).map_err(opening)
+}
+
+fn copy_table<K: Key + 'static, V: Value + 'static>(
+    table: TableDefinition<K, V>,
+    from: &redb::ReadTransaction,
+    to: &redb::WriteTransaction,
+) -> Result<(), JournalError> {
+    let from = from.open_table(table).map_err(failed)?;
+    let mut to = to.open_table(table).map_err(failed)?;
+    for row in from.iter().map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        to.insert(key.value(), value.value()).map_err(failed)?;
+    }
+    Ok(())
+}
 
 fn builder() -> Builder {
     let mut builder = Database::builder();
@@ -161,9 +199,7 @@ fn identity(database: &Database) -> Result<JournalId, JournalError> {
             id
         }
     };
-    for table in [ENTRIES, SNAPSHOTS] {
-        transaction.open_table(table).map_err(failed)?;
-    }
+    transaction.open_table(ENTRIES).map_err(failed)?;
     transaction.open_table(NODES).map_err(failed)?;
     transaction.open_table(LAST_USED).map_err(failed)?;
     transaction.commit().map_err(failed)?;
@@ -181,9 +217,13 @@ impl Journal for Embedded {
             transaction.set_durability(Durability::Immediate).map_err(failed)?;
             {
                 let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
-                let newest = entries.last().map_err(failed)?.map_or(0, |(seq, _)| seq.value());
-                if row.seq.0 != newest + 1 {
-                    return Err(JournalError::OutOfOrder { entry: row.seq, newest: Seq(newest) });
+                let newest = match entries.last().map_err(failed)? {
+                    Some((seq, _)) => Seq(seq.value()),
+                    None => read_base(&transaction.open_table(IDENTITY).map_err(failed)?)?
+                        .map_or(Seq(0), |base| base.seq),
+                };
+                if row.seq.0 != newest.0 + 1 {
+                    return Err(JournalError::OutOfOrder { entry: row.seq, newest });
                 }
                 entries.insert(row.seq.0, row.to_bytes().as_slice()).map_err(failed)?;
             }
@@ -207,24 +247,32 @@ impl Journal for Embedded {
         })
     }
 
-    fn save_snapshot(&self, snapshot: Snapshot) -> Later<'_, ()> {
+    fn save_snapshot(&self, write: WriteSnapshot) -> Later<'_, Position> {
+        let snapshots = self.snapshots.clone();
+        self.work(move |_| snapshots.save(write))
+    }
+
+    fn load_snapshot(&self) -> Later<'_, Option<SnapshotBytes>> {
+        let snapshots = self.snapshots.clone();
+        self.work(move |_| snapshots.load())
+    }
+
+    fn base(&self) -> Later<'_, Option<Base>> {
+        self.work(|database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            read_base(&transaction.open_table(IDENTITY).map_err(failed)?)
+        })
+    }
+
+    fn truncate(&self, base: Base) -> Later<'_, ()> {
         let write = move |transaction: &redb::WriteTransaction| {
-            let mut table = transaction.open_table(SNAPSHOTS).map_err(failed)?;
-            table.retain(|_, _| false).map_err(failed)?;
-            table.insert(snapshot.seq.0, snapshot.body.as_slice()).map_err(failed)?;
+            let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
+            entries.retain_in(..=base.seq.0, |_, _| false).map_err(failed)?;
+            let mut identity = transaction.open_table(IDENTITY).map_err(failed)?;
+            identity.insert(BASE, base.to_bytes().as_slice()).map_err(failed)?;
             Ok(())
         };
         self.write_aside(write, Durability::Immediate)
-    }
-
-    fn load_snapshot(&self) -> Later<'_, Option<Snapshot>> {
-        self.work(|database| {
-            let transaction = database.begin_read().map_err(failed)?;
-            let table = transaction.open_table(SNAPSHOTS).map_err(failed)?;
-            let last = table.last().map_err(failed)?;
-            Ok(last
-                .map(|(seq, body)| Snapshot { seq: Seq(seq.value()), body: body.value().to_vec() }))
-        })
     }
 
     fn put_node(&self, node: NodeRow) -> Later<'_, ()> {
@@ -273,37 +321,16 @@ impl Journal for Embedded {
     }
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> JournalError {
-    JournalError::Store(Box::new(error))
+fn read_base(
+    identity: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Option<Base>, JournalError> {
+    let base = identity.get(BASE).map_err(failed)?;
+    base.map(|bytes| Base::from_bytes(bytes.value())).transpose()
 }
 
 fn opening(error: DatabaseError) -> JournalError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => JournalError::InUse,
         other => failed(other),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(header: &[u8], data: &[u8], is_discarded: bool) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FILE);
-        let mut bytes = vec![0; 1 << 20];
-        bytes[..header.len()].copy_from_slice(header);
-        bytes[8_192..][..data.len()].copy_from_slice(data);
-        std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(Embedded::open(&path).is_ok(), is_discarded);
-        assert_eq!(std::fs::read(&path).unwrap() != bytes, is_discarded);
-    }
-
-    #[test]
-    fn a_file_whose_making_was_cut_short_is_made_again_and_no_other() {
-        check(b"", b"", true);
-        check(b"\0\0\0\0\0\0\0\0\0\x01\0\0\x10", b"", true);
-        check(b"\0\0\0\0\0\0\0\0\0\x01\0\0\x10", b"data", false);
-        check(b"something else", b"", false);
     }
 }

@@ -70,8 +70,7 @@ impl Row {
         let seq = entry.seq;
         let body =
             serde_json::to_vec(entry).map_err(|source| JournalError::Unreadable { seq, source })?;
-        let op = entry.acts.first().map_or(OperationId(uuid::Uuid::nil()), |act| act.id);
-        Ok(Self { seq, op, seal: seal.link(before, &body), body })
+        Ok(Self { seq, op: first_operation(entry), seal: seal.link(before, &body), body })
     }
 
     /// Reads the entry, if it is what was sealed behind `before`.
@@ -88,7 +87,8 @@ impl Row {
             return Err(JournalError::UnknownFormat { seq, format });
         }
         let entry: Entry = serde_json::from_slice(&self.body).map_err(unreadable)?;
-        if entry.seq != seq {
+        // The place and the operation's id are kept beside the text, which the seal covers.
+        if entry.seq != seq || first_operation(&entry) != self.op {
             return Err(JournalError::BrokenSeal(seq));
         }
         Ok(entry)
@@ -109,6 +109,10 @@ impl Row {
         };
         parts().ok_or(JournalError::BrokenSeal(seq))
     }
+}
+
+fn first_operation(entry: &Entry) -> OperationId {
+    entry.acts.first().map_or(OperationId(uuid::Uuid::nil()), |act| act.id)
 }
 
 #[derive(Deserialize)]

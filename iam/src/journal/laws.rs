@@ -1,7 +1,8 @@
-//! The laws of a journal, as functions over whatever engine, and an engine that several nodes
-//! share as they would share a database: each has a state of its own.
+//! The laws of a journal, as functions over whatever engine.
 
-use std::sync::{Arc, Mutex};
+mod sharing;
+
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use tollgate_proto::ids::{JournalId, KeyId, OperationId, Seq};
@@ -9,11 +10,12 @@ use uuid::Uuid;
 
 use super::embedded::Embedded;
 use super::entry::{Act, Entry, FORMAT, Row};
-use super::{Committed, Journal, JournalError, Later, NodeRow, Snapshot, replay};
+use super::{Base, Committed, Journal, JournalError, NodeRow, replay, snapshot};
 use crate::hash::Digest;
 use crate::record::{Change, Done, Outcome, Workspace};
 use crate::seal::Seal;
 use crate::state::{self, Open, Read, State, Table};
+use sharing::Shared;
 
 /// A seal key for tests.
 pub(crate) fn seal() -> Seal {
@@ -82,7 +84,7 @@ impl Node {
         (open, row)
     }
 
-    async fn append(&self, name: &str) -> Row {
+    pub(crate) async fn append(&self, name: &str) -> Row {
         let (open, row) = self.prepare(Seq(self.seq().0 + 1), name);
         assert_eq!(self.journal.commit(open, row.clone()).await.unwrap(), Committed::Ours);
         row
@@ -133,15 +135,74 @@ async fn a_replayed_state_is_the_same(node: &Node) {
     replay::check(&*node.journal, &again, &seal()).await.unwrap();
 }
 
+/// A state that begins with a snapshot is the state that began with the first entry.
+async fn a_snapshot_and_the_entries_behind_it_are_the_state(node: &Node) {
+    let journal = &*node.journal;
+    assert!(journal.load_snapshot().await.unwrap().is_none());
+    for n in 0..3 {
+        node.append(&format!("workspace{n}")).await;
+        let position = snapshot::save(journal, &node.state, &seal()).await.unwrap();
+        assert_eq!(&position, node.state.view().unwrap().position());
+    }
+    node.append("later").await;
+    let bytes = journal.load_snapshot().await.unwrap().unwrap();
+    let again = State::in_memory().unwrap();
+    let position = snapshot::load(bytes, journal.id(), &seal(), &again).unwrap();
+    assert_eq!(position.seq, Seq(3));
+    assert_eq!(replay::catch_up(journal, &again, &seal()).await.unwrap(), Seq(4));
+    assert_eq!(again.view().unwrap().position(), node.state.view().unwrap().position());
+    assert_eq!(digest_of_rows(&again), digest_of_rows(&node.state));
+}
+
+/// A snapshot that was not written to its end is not kept, and the one before it is.
+async fn a_snapshot_is_kept_whole_or_not_at_all(node: &Node) {
+    let journal = &*node.journal;
+    node.append("first").await;
+    snapshot::save(journal, &node.state, &seal()).await.unwrap();
+    let cut = |to: &mut dyn std::io::Write| {
+        to.write_all(b"half").unwrap();
+        Err(JournalError::BrokenSnapshot(1))
+    };
+    assert!(journal.save_snapshot(Box::new(cut)).await.is_err());
+    let bytes = journal.load_snapshot().await.unwrap().unwrap();
+    assert_eq!(snapshot::check(bytes, journal.id(), &seal()).unwrap().seq, Seq(1));
+}
+
+/// A journal whose entries below a snapshot are gone goes on as before, and proves where it
+/// begins.
+async fn a_compacted_journal_goes_on(node: &Node) {
+    let journal = &*node.journal;
+    for n in 0..3 {
+        node.append(&format!("workspace{n}")).await;
+    }
+    assert_eq!(journal.base().await.unwrap(), None);
+    let at = snapshot::save(journal, &node.state, &seal()).await.unwrap();
+    let base = Base::new(journal.id(), at.seq, at.head, &seal());
+    journal.truncate(base).await.unwrap();
+    assert_eq!(journal.base().await.unwrap(), Some(base));
+    let check = async |last: &[Row]| {
+        assert_eq!(journal.read(Seq(0), 10).await.unwrap(), last);
+        replay::check(journal, &node.state, &seal()).await.unwrap();
+        let again = State::in_memory().unwrap();
+        replay::catch_up(journal, &again, &seal()).await.unwrap();
+        assert_eq!(again.view().unwrap().position(), node.state.view().unwrap().position());
+    };
+    check(&[]).await;
+    let fourth = node.append("later").await;
+    assert_eq!(fourth.seq, Seq(4));
+    check(std::slice::from_ref(&fourth)).await;
+    let fifth = node.append("latest").await;
+    check(&[fourth, fifth]).await;
+
+    let foreign = Base::new(JournalId(Uuid::nil()), at.seq, at.head, &seal());
+    journal.truncate(foreign).await.unwrap();
+    let refused = replay::check(journal, &node.state, &seal()).await.unwrap_err();
+    assert!(matches!(refused, JournalError::BrokenBase), "{refused}");
+}
+
 /// What has no order is kept beside it.
 async fn rows_aside_are_kept(node: &Node) {
     let journal = &node.journal;
-    assert_eq!(journal.load_snapshot().await.unwrap(), None);
-    for seq in [1, 2] {
-        let snapshot = Snapshot { seq: Seq(seq), body: vec![7; 3] };
-        journal.save_snapshot(snapshot.clone()).await.unwrap();
-        assert_eq!(journal.load_snapshot().await.unwrap(), Some(snapshot));
-    }
     let row = |beat| NodeRow { node: Uuid::nil(), format: FORMAT, marked: Seq(0), beat };
     for beat in [1, 2] {
         journal.put_node(row(beat)).await.unwrap();
@@ -175,6 +236,9 @@ laws! {
     an_entry_is_the_next_one_or_none,
     entries_are_read_in_order,
     a_replayed_state_is_the_same,
+    a_snapshot_and_the_entries_behind_it_are_the_state,
+    a_snapshot_is_kept_whole_or_not_at_all,
+    a_compacted_journal_goes_on,
     rows_aside_are_kept,
 }
 
@@ -198,12 +262,12 @@ async fn a_journal_that_was_cut_or_changed_stops_the_node() {
     }
     let rows = node.journal.read(Seq(0), 10).await.unwrap();
     let check = async |rows: Vec<Row>, expect: &str| {
-        let journal =
-            Shared { id: node.journal.id(), kept: Mutex::new(Kept { rows, ..Kept::default() }) };
+        let journal = Shared::of(node.journal.id(), rows);
         let error = replay::check(&journal, &node.state, &seal()).await.unwrap_err().to_string();
         assert!(error.contains(expect), "{error}");
     };
     check(rows[..2].to_vec(), "does not match entry 3").await;
+    check(rows[..1].to_vec(), "does not match entry 3").await;
     check(Vec::new(), "does not match entry 3").await;
     let mut changed = rows.clone();
     changed[2].body[30] ^= 1;
@@ -211,102 +275,7 @@ async fn a_journal_that_was_cut_or_changed_stops_the_node() {
 
     let mut swapped = rows;
     swapped.swap(0, 1);
-    let journal = Shared {
-        id: node.journal.id(),
-        kept: Mutex::new(Kept { rows: swapped, ..Kept::default() }),
-    };
+    let journal = Shared::of(node.journal.id(), swapped);
     let fresh = State::in_memory().unwrap();
     assert!(replay::catch_up(&journal, &fresh, &seal()).await.is_err());
-}
-
-/// An engine in memory that behaves as a database would: whoever comes second to a place is told
-/// who was first. States are caches of it.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    id: JournalId,
-    kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    rows: Vec<Row>,
-    snapshot: Option<Snapshot>,
-    nodes: Vec<NodeRow>,
-    used: Vec<(KeyId, u64)>,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self { id: JournalId(Uuid::from_u128(1)), kept: Mutex::default() }
-    }
-}
-
-impl Shared {
-    fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Kept) -> T) -> Later<'_, T> {
-        let done = work(&mut self.kept.lock().unwrap());
-        Box::pin(async move { Ok(done) })
-    }
-}
-
-impl Journal for Shared {
-    fn id(&self) -> JournalId {
-        self.id
-    }
-
-    fn commit(&self, open: Open, row: Row) -> Later<'_, Committed> {
-        Box::pin(async move {
-            // Others may come between the decision and the write.
-            tokio::task::yield_now().await;
-            let mut kept = self.kept.lock().unwrap();
-            let newest = Seq(kept.rows.len() as u64);
-            let place = usize::try_from(row.seq.0).unwrap().checked_sub(1);
-            if let Some(winner) = place.and_then(|place| kept.rows.get(place)) {
-                return Ok(Committed::Conflict(winner.clone()));
-            }
-            if row.seq.0 != newest.0 + 1 {
-                return Err(JournalError::OutOfOrder { entry: row.seq, newest });
-            }
-            kept.rows.push(row);
-            open.keep()?;
-            Ok(Committed::Ours)
-        })
-    }
-
-    fn read(&self, after: Seq, limit: usize) -> Later<'_, Vec<Row>> {
-        self.with(|kept| {
-            kept.rows.iter().filter(|row| row.seq > after).take(limit).cloned().collect()
-        })
-    }
-
-    fn save_snapshot(&self, snapshot: Snapshot) -> Later<'_, ()> {
-        self.with(|kept| kept.snapshot = Some(snapshot))
-    }
-
-    fn load_snapshot(&self) -> Later<'_, Option<Snapshot>> {
-        self.with(|kept| kept.snapshot.clone())
-    }
-
-    fn put_node(&self, node: NodeRow) -> Later<'_, ()> {
-        self.with(|kept| {
-            kept.nodes.retain(|other| other.node != node.node);
-            kept.nodes.push(node);
-        })
-    }
-
-    fn nodes(&self) -> Later<'_, Vec<NodeRow>> {
-        self.with(|kept| kept.nodes.clone())
-    }
-
-    fn put_last_used(&self, used: Vec<(KeyId, u64)>) -> Later<'_, ()> {
-        self.with(|kept| kept.used.extend(used))
-    }
-
-    fn last_used(&self, keys: Vec<KeyId>) -> Later<'_, Vec<Option<u64>>> {
-        self.with(|kept| {
-            let used = |key: KeyId| {
-                kept.used.iter().filter(|(id, _)| *id == key).map(|(_, at_ms)| *at_ms).max()
-            };
-            keys.into_iter().map(used).collect()
-        })
-    }
 }

@@ -2,8 +2,8 @@
 
 use tollgate_proto::ids::Seq;
 
-use super::entry::{Entry, Row};
-use super::{Journal, JournalError};
+use super::entry::{Act, Entry, FORMAT, Row};
+use super::{Base, Journal, JournalError, failed, snapshot};
 use crate::record::Done;
 use crate::seal::Seal;
 use crate::state::{self, Open, Read, State};
@@ -34,16 +34,40 @@ pub fn apply(open: &mut Open, row: &Row, before: &Seal) -> Result<Entry, Journal
     Ok(entry)
 }
 
-/// Applies every entry that the state does not have yet. `State` is only a cache of the journal
-/// here: nothing waits for the disk.
+/// Writes the next entry and applies it to the same transaction.
+pub fn append(open: &mut Open, acts: Vec<Act>, seal: &Seal) -> Result<Row, JournalError> {
+    let before = open.position().clone();
+    let entry = Entry { format: FORMAT, seq: Seq(before.seq.0 + 1), before: before.digest, acts };
+    let row = Row::write(&entry, &before.head, seal)?;
+    apply(open, &row, seal)?;
+    Ok(row)
+}
+
+/// Applies every entry that the state does not have yet; an empty state begins with the snapshot,
+/// if there is one. `State` is only a cache of the journal here: nothing waits for the disk.
 pub async fn catch_up(
     journal: &dyn Journal,
     state: &State,
     seal: &Seal,
 ) -> Result<Seq, JournalError> {
-    begin(journal, state, seal)?;
+    let base = base(journal, seal).await?;
+    if state.view()?.position().seq == Seq(0) {
+        match begin_with_snapshot(journal, state, seal).await {
+            Err(error @ (JournalError::BrokenSnapshot(_) | JournalError::UnknownSnapshot(_)))
+                if base.seq == Seq(0) =>
+            {
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(error = cause, "the snapshot is of no use; every entry is read");
+                begin(journal, state, seal)?;
+            }
+            begun => begun?,
+        }
+    }
     loop {
         let at = state.view()?.position().seq;
+        if at < base.seq {
+            return Err(JournalError::NoSnapshot(base.seq));
+        }
         let rows = journal.read(at, BATCH).await?;
         if rows.is_empty() {
             return Ok(at);
@@ -56,6 +80,19 @@ pub async fn catch_up(
     }
 }
 
+async fn begin_with_snapshot(
+    journal: &dyn Journal,
+    state: &State,
+    seal: &Seal,
+) -> Result<(), JournalError> {
+    let Some(bytes) = journal.load_snapshot().await? else {
+        return begin(journal, state, seal);
+    };
+    let (id, state, seal) = (journal.id(), state.clone(), seal.clone());
+    let load = move || snapshot::load(bytes, id, &seal, &state);
+    tokio::task::spawn_blocking(load).await.map_err(failed)?.map(drop)
+}
+
 /// Chains an empty state to its journal: the first entry follows on the journal's id.
 pub fn begin(journal: &dyn Journal, state: &State, seal: &Seal) -> Result<(), JournalError> {
     if state.view()?.position().seq == Seq(0) {
@@ -66,30 +103,32 @@ pub fn begin(journal: &dyn Journal, state: &State, seal: &Seal) -> Result<(), Jo
     Ok(())
 }
 
+/// What the journal's first entry follows on.
+pub async fn base(journal: &dyn Journal, seal: &Seal) -> Result<Base, JournalError> {
+    let id = journal.id();
+    match journal.base().await? {
+        Some(base) => base.check(id, seal).map(|()| base),
+        None => Ok(Base::new(id, Seq(0), seal.first_link(id), seal)),
+    }
+}
+
 /// Checks that the state is what the newest entry made: the journal is not shorter than the
 /// state, not longer, and sealed under this key.
 pub async fn check(journal: &dyn Journal, state: &State, seal: &Seal) -> Result<(), JournalError> {
     let position = state.view()?.position().clone();
-    if position.seq == Seq(0) {
-        let first = journal.read(Seq(0), 1).await?;
-        return match first.first() {
-            Some(row) => Err(JournalError::Diverged(row.seq)),
-            None if position.head != seal.first_link(journal.id()) => {
-                Err(JournalError::BrokenSeal(Seq(0)))
-            }
-            None => Ok(()),
-        };
-    }
-    // Two entries back, so that the seal of the newest can be checked against the one before.
-    let after = Seq(position.seq.0.saturating_sub(2));
+    let base = base(journal, seal).await?;
+    // One entry back, so that the seal of the newest can be checked against it.
+    let after = Seq(position.seq.0.saturating_sub(2)).max(base.seq);
     let rows = journal.read(after, 3).await?;
-    let newest = rows.last().ok_or(JournalError::Diverged(position.seq))?;
-    if newest.seq != position.seq || newest.seal != position.head {
-        return Err(JournalError::Diverged(position.seq));
-    }
-    let before = match rows.as_slice() {
-        [before, _] => before.seal,
-        _ => seal.first_link(journal.id()),
+    let (newest, before) = match rows.as_slice() {
+        [] if position.seq == base.seq && position.head == base.head => return Ok(()),
+        [] if position.seq == Seq(0) => return Err(JournalError::BrokenSeal(Seq(0))),
+        [only] if after == base.seq => (only, base.head),
+        [.., before, newest] => (newest, before.seal),
+        [] | [_] => return Err(JournalError::Diverged(position.seq)),
     };
+    if newest.seq != position.seq || newest.seal != position.head {
+        return Err(JournalError::Diverged(position.seq.max(newest.seq)));
+    }
     newest.read(&before, seal).map(drop)
 }

@@ -83,7 +83,8 @@ impl Table {
     }
 }
 
-pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+/// A table as redb knows it.
+pub type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 /// Where the state stands; not covered by the digest, which is part of it.
 pub(super) const POSITION: Definition = TableDefinition::new("position");
 

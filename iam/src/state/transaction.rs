@@ -27,6 +27,22 @@ impl View {
     }
 }
 
+impl View {
+    /// Shows every row of a table, in the order of the keys.
+    pub fn each_row<E: From<StateError>>(
+        &self,
+        table: Table,
+        mut show: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let rows = self.transaction.open_table(table.definition()).map_err(store)?;
+        for row in rows.iter().map_err(store)? {
+            let (key, value) = row.map_err(store)?;
+            show(key.value(), value.value())?;
+        }
+        Ok(())
+    }
+}
+
 impl Read for View {
     fn position(&self) -> &Position {
         &self.position
@@ -102,6 +118,31 @@ impl Open {
         let table = self.transaction.open_table(table.definition()).map_err(store)?;
         let first = table.first().map_err(store)?;
         Ok(first.map(|(key, row)| (key.value().to_vec(), row.value().to_vec())))
+    }
+
+    /// Puts rows as they were in another state.
+    pub fn put_rows<'a>(
+        &mut self,
+        table: Table,
+        rows: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<(), StateError> {
+        let mut kept = self.transaction.open_table(table.definition()).map_err(store)?;
+        for (key, row) in rows {
+            if kept.insert(key, row).map_err(store)?.is_some() {
+                return Err(StateError::Unfit("a row that is there"));
+            }
+            self.position.digest.add(table.name(), key, row);
+        }
+        Ok(())
+    }
+
+    /// Stands where the state stood whose rows were put here.
+    pub fn stand_like(&mut self, other: &Position) -> Result<(), StateError> {
+        if self.position.digest != other.digest {
+            return Err(StateError::Unfit("rows that add up to something else"));
+        }
+        self.position.operations = other.operations;
+        self.stand_at(other.seq, other.head)
     }
 
     pub(super) fn count_operation(&mut self) -> u64 {

@@ -1,0 +1,89 @@
+//! Snapshots that take themselves: every [`EVERY`] entries, off every road.
+//!
+//! None is taken at a stop: state and journal are durable together, and a start needs neither
+//! snapshot nor replay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::{Journal, JournalError, snapshot};
+use crate::seal::Seal;
+use crate::state::{Read, State};
+
+/// How many entries there are between two snapshots.
+pub const EVERY: u64 = 10_000;
+/// How often the entries are counted.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Takes snapshots until the stop.
+pub async fn keep(journal: Arc<dyn Journal>, state: State, seal: Seal, stop: CancellationToken) {
+    keep_every(EVERY, journal, state, seal, stop).await;
+}
+
+async fn keep_every(
+    every: u64,
+    journal: Arc<dyn Journal>,
+    state: State,
+    seal: Seal,
+    stop: CancellationToken,
+) {
+    let mut newest = match newest(&*journal, &seal).await {
+        Ok(seq) => seq,
+        Err(error) => {
+            let cause = &error as &dyn std::error::Error;
+            tracing::error!(error = cause, "the snapshot is of no use; another will be taken");
+            0
+        }
+    };
+    while tokio::time::timeout(PERIOD, stop.cancelled()).await.is_err() {
+        let due = state.view().map(|view| view.position().seq.0 >= newest.saturating_add(every));
+        if !matches!(due, Ok(true)) {
+            continue;
+        }
+        match snapshot::save(&*journal, &state, &seal).await {
+            Ok(position) => {
+                newest = position.seq.0;
+                tracing::info!(seq = %position.seq, "a snapshot was taken");
+            }
+            Err(error) => {
+                let cause = &error as &dyn std::error::Error;
+                tracing::error!(error = cause, "no snapshot was taken");
+            }
+        }
+    }
+}
+
+/// Where the newest snapshot was taken.
+async fn newest(journal: &dyn Journal, seal: &Seal) -> Result<u64, JournalError> {
+    let Some(bytes) = journal.load_snapshot().await? else { return Ok(0) };
+    Ok(snapshot::Snapshot::open(bytes, seal)?.header().position.seq.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::laws::{Node, seal};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_is_taken_whenever_there_are_enough_entries() {
+        let node = Node::embedded();
+        let stop = CancellationToken::new();
+        let run = || {
+            let (journal, state) = (Arc::clone(&node.journal), node.state.clone());
+            keep_every(3, journal, state, seal(), stop.clone())
+        };
+        let mut kept = tokio::task::JoinSet::new();
+        kept.spawn(run());
+        let mut taken = Vec::new();
+        for n in 0..7 {
+            node.append(&format!("workspace{n}")).await;
+            tokio::time::sleep(2 * PERIOD).await;
+            taken.push(newest(&*node.journal, &seal()).await.unwrap());
+        }
+        assert_eq!(taken, [0, 0, 3, 3, 3, 6, 6]);
+        stop.cancel();
+        kept.join_all().await;
+    }
+}

@@ -105,7 +105,7 @@ pub enum StartError {
 }
 
 /// An error with its causes, in one sentence.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
@@ -191,7 +191,7 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
 }
 
 /// The seal key; one is made for new data, and never for data that is there.
-fn read_seal(settings: &IamSettings, is_new: bool) -> Result<Seal, StartError> {
+pub(crate) fn read_seal(settings: &IamSettings, is_new: bool) -> Result<Seal, StartError> {
     let setting = "iam.seal_key_file";
     let own = settings.data_dir.join(SEAL_KEY);
     let path: &Path = settings.seal_key_file.as_deref().unwrap_or(&own);

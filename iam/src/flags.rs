@@ -9,7 +9,7 @@ use clap::Args;
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands here")]
 pub struct IamFlags {
     /// The folder of data and keys (setting iam.data_dir).
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, global = true, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// How the first admin comes to be: token or bootstrap (setting iam.bootstrap_mode).
     #[arg(long, value_name = "MODE")]

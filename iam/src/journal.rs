@@ -9,6 +9,7 @@ mod base;
 pub mod embedded;
 pub mod snapshot;
 pub mod replay;
+pub mod verify;
 #[cfg(test)]
 pub mod laws;
 

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod flags;
+pub mod maintenance;
 mod app;
 pub mod transport;
 pub mod operation;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tollgate_iam::config::{DEFAULTS, IamSettings};
 use tollgate_iam::flags::IamFlags;
+use tollgate_iam::maintenance::Maintenance;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::command::{self, ServerArgs};
 use tollgate_runtime::config::{LinkSettings, LogSettings, SHARED_DEFAULTS};
@@ -35,12 +36,12 @@ struct Line {
     command: Option<Command>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// Ask the running server whether it is ready.
     Healthcheck,
-    /// Print a new API key, to be used as bootstrap token.
-    Keygen,
+    #[command(flatten)]
+    Maintenance(Maintenance),
 }
 
 /// The sections that this process reads.
@@ -59,21 +60,30 @@ fn main() -> ExitCode {
 }
 
 async fn run(line: Line) -> anyhow::Result<ExitCode> {
-    let settings = match line.command {
-        Some(Command::Keygen) => return keygen(),
-        Some(Command::Healthcheck) | None => load(&line)?,
-    };
-    let Some(settings) = settings else { return Ok(ExitCode::SUCCESS) };
-    match line.command {
-        Some(Command::Healthcheck) => Ok(command::healthcheck(settings.iam.admin_listen).await),
-        Some(Command::Keygen) | None => serve(settings).await,
+    match line.command.clone() {
+        None => match load(&line, Settings::check)? {
+            Some(settings) => serve(settings).await,
+            None => Ok(ExitCode::SUCCESS),
+        },
+        Some(Command::Healthcheck) => match load(&line, Settings::check)? {
+            Some(settings) => Ok(command::healthcheck(settings.iam.admin_listen).await),
+            None => Ok(ExitCode::SUCCESS),
+        },
+        // These serve nobody: what only a server needs may be missing.
+        Some(Command::Maintenance(maintenance)) => {
+            let settings = || load(&line, |_| Ok(())).map(|loaded| loaded.map(|all| all.iam));
+            maintenance.run(settings).await
+        }
     }
 }
 
-fn load(line: &Line) -> anyhow::Result<Option<Settings>> {
+fn load(
+    line: &Line,
+    check: impl FnOnce(&Settings) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<Settings>> {
     let mut own = line.iam.clone().settings();
     own.push(("iam.listen", line.listen.map(|address| address.to_string())));
-    line.server.load(&[DEFAULTS, SHARED_DEFAULTS], own, Settings::check)
+    line.server.load(&[DEFAULTS, SHARED_DEFAULTS], own, check)
 }
 
 impl Settings {
@@ -102,12 +112,5 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     tollgate_iam::start(&settings.iam, secret, SystemClock::shared(), &life).await?;
     readiness.set("iam", true);
     life.run_until(signals, PATIENCE).await;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn keygen() -> anyhow::Result<ExitCode> {
-    use std::io::Write;
-    let key = tollgate_iam::draw::api_key()?;
-    writeln!(std::io::stdout(), "{}", key.expose_secret())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use secrecy::ExposeSecret;
 use tollgate::{DEFAULTS, Running, Settings, StartError};
 use tollgate_iam::flags::IamFlags;
+use tollgate_iam::maintenance::Maintenance;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::command::{self, ServerArgs};
 use tollgate_runtime::lifecycle::{Lifecycle, Signals};
@@ -32,8 +32,8 @@ struct Line {
 enum Command {
     /// Ask the running server whether it is ready.
     Healthcheck,
-    /// Print a new API key, to be used as bootstrap token.
-    Keygen,
+    #[command(flatten)]
+    Maintenance(Maintenance),
 }
 
 fn main() -> ExitCode {
@@ -42,17 +42,20 @@ fn main() -> ExitCode {
 }
 
 async fn run(line: Line) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    if let Some(Command::Keygen) = line.command {
-        writeln!(std::io::stdout(), "{}", tollgate_iam::draw::api_key()?.expose_secret())?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let mut own = line.iam.settings();
     own.push(("gateway.listen", line.listen.map(|address| address.to_string())));
-    let loaded = line.server.load::<Settings, StartError>(&DEFAULTS, own, Settings::check)?;
+    let server = line.server;
+    if let Some(Command::Maintenance(maintenance)) = line.command {
+        // It serves nobody: what only a server needs may be missing.
+        let unchecked = |_: &Settings| Ok::<_, StartError>(());
+        let load = || Ok(server.load(&DEFAULTS, own, unchecked)?.map(|settings| settings.iam));
+        return maintenance.run(load).await;
+    }
+    let loaded = server.load::<Settings, StartError>(&DEFAULTS, own, Settings::check)?;
     let Some(settings) = loaded else { return Ok(ExitCode::SUCCESS) };
     match line.command {
         Some(Command::Healthcheck) => Ok(command::healthcheck(settings.gateway.admin_listen).await),
-        Some(Command::Keygen) | None => serve(settings).await,
+        Some(Command::Maintenance(_)) | None => serve(settings).await,
     }
 }
 

@@ -80,7 +80,7 @@ pub async fn catch_up(
     }
 }
 
-async fn begin_with_snapshot(
+pub(super) async fn begin_with_snapshot(
     journal: &dyn Journal,
     state: &State,
     seal: &Seal,

@@ -24,3 +24,7 @@ mod transport;
 mod durability;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod verify;
+#[cfg(test)]
+mod compact;

@@ -13,7 +13,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 use super::harness::{Iam, NOW_MS, Person, SECRET};
 
-fn program(folder: &Path) -> Command {
+pub(crate) fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-iam"));
     command
         .current_dir(folder)

@@ -1,0 +1,55 @@
+//! `journal verify`.
+
+use std::process::ExitCode;
+
+use super::{Data, MaintenanceError, remark, say};
+use crate::app::{StartError, with_causes};
+use crate::config::IamSettings;
+use crate::journal::{Journal, JournalError, embedded, verify};
+
+/// Says what there is and what is wrong with it, a line each.
+pub(super) async fn run(settings: &IamSettings) -> Result<ExitCode, MaintenanceError> {
+    let data = Data::of(settings)?;
+    let problems = match data.look_at().await {
+        Ok((journal, state)) => {
+            let report = verify::verify(&journal, &state, &data.seal).await;
+            let first = report.base.0 + 1;
+            say(&format!("journal {} in {}", journal.id(), data.shown))?;
+            say(&match report.newest {
+                newest if newest == report.base => format!("no entry behind entry {newest}"),
+                newest => format!("entries {first} to {newest}"),
+            })?;
+            say(&format!("{} rows", report.rows))?;
+            say(&match report.snapshot {
+                Some(seq) => format!("a snapshot at entry {seq}"),
+                None => "no snapshot".to_owned(),
+            })?;
+            report.problems.iter().map(|problem| with_causes(problem)).collect()
+        }
+        // What cannot even be opened is the finding, and not a failure to look.
+        Err(MaintenanceError::Start(StartError::Journal { source, .. })) => {
+            vec![with_causes(&source)]
+        }
+        Err(error) => return Err(error),
+    };
+    let path = data.path.clone();
+    let checked = tokio::task::spawn_blocking(move || embedded::check_pages(&path)).await;
+    let pages = match checked {
+        Ok(Ok(())) => None,
+        Ok(Err(JournalError::InUse)) => return Err(data.unusable(JournalError::InUse)),
+        Ok(Err(error)) => Some(with_causes(&error)),
+        Err(error) => Some(with_causes(&error)),
+    };
+    let found: Vec<_> = problems.into_iter().chain(pages).collect();
+    if found.is_empty() {
+        return say("all of it is as it was written");
+    }
+    for problem in found {
+        say(&format!("PROBLEM: {problem}"))?;
+    }
+    remark(
+        "Keep a copy of the folder as it is, and restore the newest backup into another folder; \
+         with --journal, if no entry is among the problems.",
+    );
+    Ok(ExitCode::FAILURE)
+}

@@ -1,5 +1,5 @@
-//! The seal key: one secret from which come the chain over the journal and the encryption of
-//! private keys.
+//! The seal key at work: the chain over the journal, the encryption of private keys, the keys of
+//! the audit file.
 //!
 //! In: `iam.seal_key_file`, 64 hexadecimal digits. Out: links of the chain and sealed bytes.
 //! Never: the key itself, in a log, a row or an answer.
@@ -8,10 +8,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
 use chacha20poly1305::XChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use hmac::{Hmac, Mac};
-use secrecy::{ExposeSecret, SecretString};
+use hmac::Hmac;
+use secrecy::SecretString;
 use sha2::Sha256;
+use tollgate_proto::audit::AuditKey;
 use tollgate_proto::ids::JournalId;
+use tollgate_proto::seal_key::{SealKey, tag};
 use zeroize::Zeroizing;
 
 use crate::draw::{self, DrawError};
@@ -40,6 +42,7 @@ pub enum SealError {
 pub struct Seal {
     chain: Hmac<Sha256>,
     cipher: XChaCha20Poly1305,
+    audit: AuditKey,
     /// Names the key in what it sealed, so that keys can be exchanged.
     name: String,
 }
@@ -58,25 +61,29 @@ pub fn draw_key() -> Result<SecretString, DrawError> {
 impl Seal {
     /// Reads a seal key.
     pub fn new(key: &SecretString) -> Result<Self, SealError> {
-        let root = Zeroizing::new(Hash::parse(key.expose_secret()).ok_or(SealError::NotAKey)?.0);
-        // One key for one purpose.
-        let derive = |purpose: &[u8]| Zeroizing::new(tag(keyed(&root), &[purpose]).0);
-        let name = tag(keyed(&root), &[b"tollgate seal key name"]).to_string();
+        let key = SealKey::parse(key).map_err(|_| SealError::NotAKey)?;
+        let name = Hash(*key.derive("tollgate seal key name")).to_string();
         Ok(Self {
-            chain: keyed(&derive(b"tollgate journal chain")),
-            cipher: XChaCha20Poly1305::new((&*derive(b"tollgate sealed secrets")).into()),
+            chain: key.mac("tollgate journal chain"),
+            cipher: XChaCha20Poly1305::new((&*key.derive("tollgate sealed secrets")).into()),
+            audit: AuditKey::of(&key),
             name: name.chars().take(16).collect(),
         })
     }
 
+    /// The keys of the audit file.
+    pub fn audit_key(&self) -> &AuditKey {
+        &self.audit
+    }
+
     /// What the first entry of a journal is chained to.
     pub fn first_link(&self, journal: JournalId) -> Hash {
-        tag(self.chain.clone(), &[b"tollgate journal", journal.0.as_bytes()])
+        Hash(tag(self.chain.clone(), &[b"tollgate journal", journal.0.as_bytes()]).0)
     }
 
     /// The seal of an entry behind another.
     pub fn link(&self, before: &Hash, entry: &[u8]) -> Hash {
-        tag(self.chain.clone(), &[&before.0, entry])
+        Hash(tag(self.chain.clone(), &[&before.0, entry]).0)
     }
 
     /// Encrypts a secret. `context` says what it is, and must be the same when it is opened.
@@ -103,21 +110,6 @@ impl Seal {
         };
         open().map(Zeroizing::new).ok_or(SealError::Foreign)
     }
-}
-
-fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
-    // HMAC pads a key with zeros to a block.
-    let mut block = Zeroizing::new([0; 64]);
-    let (front, _) = block.split_at_mut(key.len());
-    front.copy_from_slice(key);
-    Hmac::new((&*block).into())
-}
-
-fn tag(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> Hash {
-    for part in parts {
-        mac.update(part);
-    }
-    Hash(mac.finalize().into_bytes().into())
 }
 
 #[cfg(test)]

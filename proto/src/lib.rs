@@ -20,6 +20,7 @@
 //! | *allowed* | IAM's proof that one operation was authorised |
 //! | *journal* | the one ordered record of every change IAM ever made |
 //! | *mark* | a journal's id and a position in it |
+//! | *audit line* | one thing that happened, as one line of the audit file, chained to the one before |
 
 pub mod ids;
 pub mod capability;
@@ -33,3 +34,7 @@ pub mod key;
 pub mod jwt;
 pub mod iam;
 pub mod secret;
+#[cfg(feature = "audit")]
+pub mod seal_key;
+#[cfg(feature = "audit")]
+pub mod audit;

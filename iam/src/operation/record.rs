@@ -6,7 +6,8 @@ use tollgate_proto::iam::{
 };
 use tollgate_proto::ids::UserId;
 
-use crate::policy::{self, roles};
+use crate::policy;
+use crate::policy::roles::{self, Capabilities};
 use crate::record::{ApiKey, Grant, Scope, Subject, User, What, Workspace};
 use crate::state::{self, Read, StateError};
 use crate::times;
@@ -78,6 +79,7 @@ pub(super) fn grant(grant: &Grant) -> GrantRecord {
         expires: grant.expires_ms.map(times::format).unwrap_or_default(),
         granted_by: grant.granted_by.map(|user| user.to_string()).unwrap_or_default(),
         created: times::format(grant.created_ms),
+        capabilities: Vec::new(),
     }
 }
 
@@ -88,16 +90,25 @@ pub(super) fn permissions(user: UserId, grants: &[Grant]) -> EffectivePermission
     scopes.dedup();
     let permissions = scopes.into_iter().map(|at| {
         let here: Vec<_> = grants.iter().filter(|grant| grant.scope == *at).collect();
-        let has = |capability: Capability| {
-            here.iter().any(|grant| roles::capabilities_of(grant.what).has(capability))
-        };
-        let held = Capability::ALL.iter().filter(|capability| has(**capability));
-        let mut capabilities: Vec<_> = held.map(ToString::to_string).collect();
+        let allows = |grant: &Grant| names(roles::capabilities_of(grant.what));
+        let mut capabilities: Vec<_> = here.iter().flat_map(|grant| allows(grant)).collect();
         capabilities.sort_unstable();
-        let grants = here.iter().map(|grant| self::grant(grant)).collect();
+        capabilities.dedup();
+        let grants = here
+            .iter()
+            .map(|grant| GrantRecord { capabilities: allows(grant), ..self::grant(grant) })
+            .collect();
         ScopePermissions { workspace: scope(at), capabilities, grants }
     });
     EffectivePermissions { user_id: user.to_string(), permissions: permissions.collect() }
+}
+
+/// The names of capabilities, sorted.
+fn names(capabilities: Capabilities) -> Vec<String> {
+    let held = Capability::ALL.iter().filter(|capability| capabilities.has(**capability));
+    let mut names: Vec<_> = held.map(ToString::to_string).collect();
+    names.sort_unstable();
+    names
 }
 
 fn scope(scope: &Scope) -> String {

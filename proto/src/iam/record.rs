@@ -84,6 +84,9 @@ pub struct GrantRecord {
     pub granted_by: String,
     /// When it was given, RFC 3339.
     pub created: String,
+    /// What it allows, told with effective permissions only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
 }
 
 /// What a user may do, as `effective_permissions_json` has it.

@@ -4,14 +4,38 @@
 //! help says is its documentation.
 
 mod bootstrap_iam;
+mod bootstrap_status;
 mod login;
 mod logout;
 mod whoami;
+mod change_password;
 mod create_user;
+mod list_users;
+mod get_user;
+mod update_user;
+mod disable_user;
+mod enable_user;
+mod delete_user;
+mod reset_password;
 mod create_api_key;
+mod list_api_keys;
+mod revoke_api_key;
 mod create_workspace;
+mod list_workspaces;
+mod list_my_workspaces;
+mod get_workspace;
+mod update_workspace;
+mod disable_workspace;
+mod list_user_grants;
+mod add_user_grant;
+mod remove_user_grant;
+mod can_i;
+mod mint_token;
+mod rotate_signing_key;
 mod call;
 mod install_links;
+mod completions;
+mod man;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -49,22 +73,71 @@ Data goes to stdout, words to stderr. Exit code: 0 done, 1 refused or failed, 2 
 enum Command {
     /// Claim a fresh deployment and print the first API key
     BootstrapIam(bootstrap_iam::Args),
+    /// Say whether a deployment waits to be claimed
+    BootstrapStatus(bootstrap_status::Args),
     /// Log in with a password and print the token, or keep it
     Login(login::Args),
-    /// Forget the token that login kept
+    /// End the session that login kept, and forget its token
     Logout(logout::Args),
     /// Show who the token stands for
     Whoami(whoami::Args),
+    /// Change your own password
+    ChangePassword(change_password::Args),
     /// Create a user and print its id
     CreateUser(create_user::Args),
+    /// List users
+    ListUsers(list_users::Args),
+    /// Show a user
+    GetUser(get_user::Args),
+    /// Change a user's name, address, roles or flags
+    UpdateUser(update_user::Args),
+    /// Take a user's authority away at once
+    DisableUser(disable_user::Args),
+    /// Let a disabled user log in again
+    EnableUser(enable_user::Args),
+    /// Delete a user for good
+    DeleteUser(delete_user::Args),
+    /// Give a user a temporary password and print it
+    ResetPassword(reset_password::Args),
     /// Create an API key for a user and print the key
     CreateApiKey(create_api_key::Args),
+    /// List a user's API keys
+    ListApiKeys(list_api_keys::Args),
+    /// End an API key at once
+    RevokeApiKey(revoke_api_key::Args),
     /// Create a workspace
     CreateWorkspace(create_workspace::Args),
+    /// List all workspaces
+    ListWorkspaces(list_workspaces::Args),
+    /// List the workspaces that you may use
+    ListMyWorkspaces(list_my_workspaces::Args),
+    /// Show a workspace
+    GetWorkspace(get_workspace::Args),
+    /// Change a workspace's name, or enable it
+    UpdateWorkspace(update_workspace::Args),
+    /// End all use of a workspace at once
+    DisableWorkspace(disable_workspace::Args),
+    /// List what was given to a user, and where
+    ListUserGrants(list_user_grants::Args),
+    /// Give a user a role or a capability in a workspace
+    AddUserGrant(add_user_grant::Args),
+    /// Take a role or a capability away from a user
+    RemoveUserGrant(remove_user_grant::Args),
+    /// Say whether a user may do something, and why
+    CanI(can_i::Args),
+    /// Print a token for a user, with a context for the services
+    MintToken(mint_token::Args),
+    /// Sign tokens with the next key from now on
+    RotateSigningKey(rotate_signing_key::Args),
     /// Call a service and print its answer
     Call(call::Args),
     /// Make a link tg-COMMAND for every command
     InstallLinks(install_links::Args),
+    /// Print the completion script of a shell
+    Completions(completions::Args),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Arguments that do not go together; ends with the exit code of every misuse.
@@ -79,19 +152,55 @@ impl fmt::Display for Misuse {
 
 impl std::error::Error for Misuse {}
 
+/// The answer was no, and is told already.
+#[derive(Debug)]
+pub(crate) struct SaidNo;
+
+impl fmt::Display for SaidNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no")
+    }
+}
+
+impl std::error::Error for SaidNo {}
+
 impl Cli {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self.command {
             Command::BootstrapIam(args) => bootstrap_iam::run(&args, context).await,
+            Command::BootstrapStatus(args) => bootstrap_status::run(&args, context).await,
             Command::Login(args) => login::run(args, context).await,
-            Command::Logout(args) => logout::run(&args, context),
+            Command::Logout(args) => logout::run(&args, context).await,
             Command::Whoami(args) => whoami::run(args, context).await,
+            Command::ChangePassword(args) => change_password::run(args, context).await,
             Command::CreateUser(args) => create_user::run(args, context).await,
+            Command::ListUsers(args) => list_users::run(args, context).await,
+            Command::GetUser(args) => get_user::run(args, context).await,
+            Command::UpdateUser(args) => update_user::run(args, context).await,
+            Command::DisableUser(args) => disable_user::run(args, context).await,
+            Command::EnableUser(args) => enable_user::run(args, context).await,
+            Command::DeleteUser(args) => delete_user::run(args, context).await,
+            Command::ResetPassword(args) => reset_password::run(args, context).await,
             Command::CreateApiKey(args) => create_api_key::run(args, context).await,
+            Command::ListApiKeys(args) => list_api_keys::run(args, context).await,
+            Command::RevokeApiKey(args) => revoke_api_key::run(args, context).await,
             Command::CreateWorkspace(args) => create_workspace::run(args, context).await,
+            Command::ListWorkspaces(args) => list_workspaces::run(args, context).await,
+            Command::ListMyWorkspaces(args) => list_my_workspaces::run(args, context).await,
+            Command::GetWorkspace(args) => get_workspace::run(args, context).await,
+            Command::UpdateWorkspace(args) => update_workspace::run(args, context).await,
+            Command::DisableWorkspace(args) => disable_workspace::run(args, context).await,
+            Command::ListUserGrants(args) => list_user_grants::run(args, context).await,
+            Command::AddUserGrant(args) => add_user_grant::run(args, context).await,
+            Command::RemoveUserGrant(args) => remove_user_grant::run(args, context).await,
+            Command::CanI(args) => can_i::run(args, context).await,
+            Command::MintToken(args) => mint_token::run(args, context).await,
+            Command::RotateSigningKey(args) => rotate_signing_key::run(args, context).await,
             Command::Call(args) => call::run(args, context).await,
             Command::InstallLinks(args) => install_links::run(&args, context),
+            Command::Completions(args) => completions::run(&args, context),
+            Command::Man(args) => man::run(&args, context),
         }
     }
 }
@@ -109,11 +218,17 @@ pub(crate) fn expand(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> 
     std::iter::once("tg".into()).chain(linked).chain(args).collect()
 }
 
-/// The commands that a link can stand for: all but the one that makes the links.
-fn linkable() -> Vec<String> {
+/// The commands that a link can stand for: all but those that serve an installation.
+fn linkable() -> Vec<clap::Command> {
     let cli = Cli::command();
-    let names = cli.get_subcommands().map(|command| command.get_name().to_owned());
-    names.filter(|name| name != install_links::NAME).collect()
+    let without = [install_links::NAME, completions::NAME, man::NAME];
+    let commands = cli.get_subcommands().filter(|command| !without.contains(&command.get_name()));
+    commands.cloned().collect()
+}
+
+/// The name of the link for a command.
+fn linked_name(command: &str) -> String {
+    format!("tg-{command}")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! a token for another URL than it was issued at.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -18,6 +19,21 @@ use tollgate_proto::secret::Disclosed;
 use crate::environment::Environment;
 
 const FILE_NAME: &str = "credentials.json";
+
+/// The file is there and something else.
+#[derive(Debug)]
+struct Broken(PathBuf, serde_json::Error);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(path, error) = self;
+        let path = path.display();
+        write!(f, "{path} is no file of credentials ({error}); ")?;
+        f.write_str("tg login --save replaces it, tg logout removes it")
+    }
+}
+
+impl std::error::Error for Broken {}
 
 /// Where credentials are kept.
 pub(crate) struct Credentials {
@@ -67,11 +83,25 @@ impl Credentials {
         Ok(true)
     }
 
+    /// Removes the file if it holds something else; whether it did.
+    pub(crate) fn remove_broken(&self) -> anyhow::Result<bool> {
+        let is_broken = || self.load().is_err_and(|error| error.is::<Broken>());
+        if !is_broken() {
+            return Ok(false);
+        }
+        let _lock = self.lock().with_context(|| format!("cannot use {}", self.dir.display()))?;
+        // Another login may have mended it.
+        if is_broken() {
+            let path = self.path();
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(true)
+    }
+
     fn load(&self) -> anyhow::Result<Kept> {
         let path = self.path();
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .with_context(|| format!("{} is no file of credentials", path.display())),
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).map_err(|error| Broken(path, error))?),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Kept::new()),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
@@ -178,12 +208,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_something_else_is_left_alone() {
+    fn a_file_that_is_something_else_is_told_of_and_goes_when_asked_to() {
         let (_temp, credentials) = credentials();
+        assert!(!credentials.remove_broken().unwrap(), "nothing is there");
         fs::create_dir_all(&credentials.dir).unwrap();
         fs::write(credentials.path(), "precious").unwrap();
-        assert!(credentials.token_for("http://a").is_err());
+        let error = credentials.token_for("http://a").unwrap_err().to_string();
+        assert!(error.starts_with(&*credentials.path().to_string_lossy()), "{error}");
         assert!(credentials.keep("http://a", &"one".into()).is_err());
         assert_eq!(fs::read(credentials.path()).unwrap(), b"precious");
+
+        assert!(credentials.remove_broken().unwrap());
+        credentials.keep("http://a", &"one".into()).unwrap();
+        assert!(!credentials.remove_broken().unwrap(), "it is a good one");
+        assert_eq!(token_at(&credentials, "http://a").as_deref(), Some("one"));
     }
 }

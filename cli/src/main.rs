@@ -5,10 +5,13 @@
 //! as `tg-<command>` the binary is that command.
 
 mod command;
+mod iam;
+mod grant;
 mod access;
 mod credentials;
 mod api;
 mod prompt;
+mod table;
 mod context;
 mod environment;
 mod output;
@@ -17,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use command::{Cli, Misuse};
+use command::{Cli, Misuse, SaidNo};
 use context::Context;
 use environment::Environment;
 use output::{Output, PipeClosed};
@@ -32,6 +35,9 @@ fn main() -> ExitCode {
     if error.chain().any(<dyn std::error::Error>::is::<PipeClosed>) {
         // Whoever reads has enough: `tg … | head` is no failure.
         return ExitCode::SUCCESS;
+    }
+    if error.is::<SaidNo>() {
+        return ExitCode::FAILURE;
     }
     if let Some(misuse) = error.downcast_ref::<Misuse>() {
         output.note(&format!("error: {misuse}"));

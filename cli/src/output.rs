@@ -7,9 +7,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
-
 /// Nobody reads stdout any more.
 #[derive(Debug)]
 pub(crate) struct PipeClosed;
@@ -43,24 +40,16 @@ impl Output {
         }
     }
 
-    /// Names and values, one pair a line, as data.
-    pub(crate) fn pairs(&self, rows: &[(&str, &str)]) -> anyhow::Result<()> {
-        let mut table = Table::new();
-        table.load_style(NOTHING);
-        for (name, value) in rows {
-            table.add_row([*name, &printable(value)]);
-        }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        self.line(&table.trim_fmt())
-    }
-
     /// A line of words. That it cannot be written is not worth failing for.
     #[expect(clippy::unused_self, reason = "an output is passed to whoever may write")]
     pub(crate) fn note(&self, text: &str) {
         drop(writeln!(io::stderr().lock(), "{}", printable(text)));
     }
+}
+
+/// Text of others as part of one line of a table.
+pub(crate) fn cell(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
 }
 
 /// Text of others without what would move the cursor or write to the clipboard of a terminal.
@@ -79,6 +68,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_a_terminal() {
         assert_eq!(printable("Ann\tB\n"), "Ann\tB\n");
+        assert_eq!(cell("Ann\tB\nC\r"), "Ann B C\u{fffd}");
         assert_eq!(printable("\u{1b}[2JAnn\r\u{9b}"), "\u{fffd}[2JAnn\u{fffd}\u{fffd}");
     }
 }

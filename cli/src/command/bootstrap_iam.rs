@@ -18,12 +18,20 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Every refusal looks alike, so that a stranger learns nothing; this is what it can be.
+const CLAIMED: &str = "\nhint: the deployment was claimed before, or it cannot be claimed in this \
+     way; whoever has its first key can make you a user";
+
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> anyhow::Result<()> {
     let api = Api::new(args.address.resolve(context))?;
     let Raw { status, text } = api.post("/api/v1/auth/bootstrap", &json!({})).await?;
     if status != StatusCode::OK {
+        let hint = match status {
+            StatusCode::UNAUTHORIZED => CLAIMED,
+            _ => "",
+        };
         // Scripts know this command by the raw body.
-        bail!("HTTP {}: {}", status.as_u16(), text.trim());
+        bail!("HTTP {}: {}{hint}", status.as_u16(), text.trim());
     }
     let reply: Reply = serde_json::from_str(&text).context("the reply is not as expected")?;
     let Some(key) = &reply.bootstrap_admin_api_key else {

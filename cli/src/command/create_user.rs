@@ -3,15 +3,14 @@
 use anyhow::Context as _;
 use tollgate_proto::iam::{Operation, UserInput};
 
-use crate::access::AccessArgs;
-use crate::api::Api;
 use crate::context::Context;
+use crate::iam::{IamArgs, Shown};
 use crate::prompt::{self, PasswordArgs};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    access: AccessArgs,
+    iam: IamArgs,
     /// The name to log in with
     #[arg(long, value_name = "NAME")]
     username: String,
@@ -32,13 +31,10 @@ pub(crate) struct Args {
     /// The user's home workspace: IAM wants it named
     #[arg(short, long, value_name = "ID")]
     workspace: Option<String>,
-    /// Print the reply as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
-    let api = Api::new(args.access.resolve(context)?)?;
+    let iam = args.iam.connect(context)?;
     let password =
         args.password.or_ask(context, || prompt::new_password("Password of the new user"))?;
     let user = UserInput {
@@ -51,13 +47,12 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()>
         must_change_password: Some(args.must_change_password),
     };
     let operation = Operation::CreateUser { workspace: args.workspace, user: Some(user) };
-    let answer = api.operate(&operation).await?;
-    let user = answer.reply.user.as_ref().context("the reply holds no user")?;
-    if args.json {
-        return context.output.line(answer.text.trim());
-    }
-    context.output.note(&format!("User id: {}", user.id));
-    context.output.note(&format!("Username: {}", user.username));
-    context.output.note(&format!("Roles: {}", user.roles.join(", ")));
-    context.output.line(&user.id)
+    iam.operate(&operation, |reply| {
+        let user = reply.user.as_ref().context("the reply holds no user")?;
+        Ok(Shown::data(&user.id)
+            .note(format!("User id: {}", user.id))
+            .note(format!("Username: {}", user.username))
+            .note(format!("Roles: {}", user.roles.join(", "))))
+    })
+    .await
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::command::linkable;
+use crate::command::{linkable, linked_name};
 use crate::context::Context;
 
 /// This command's own name.
@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Args, context: &Context<'_>) -> anyhow::Result<()> {
 
 fn install(dir: &Path, executable: &Path) -> anyhow::Result<Vec<PathBuf>> {
     fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    let links: Vec<_> = linkable().iter().map(|name| dir.join(format!("tg-{name}"))).collect();
+    let links: Vec<_> =
+        linkable().iter().map(|command| dir.join(linked_name(command.get_name()))).collect();
     for link in &links {
         if !is_free(link, executable)? {
             bail!("{} is there and no link to tg; nothing was changed", link.display());

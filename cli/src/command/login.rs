@@ -55,6 +55,10 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()>
     let token = answer.reply.jwt.as_ref().context("the reply holds no token")?;
     if args.save {
         let credentials = Credentials::at(&context.environment)?;
+        if credentials.remove_broken()? {
+            let path = credentials.path();
+            context.output.note(&format!("warning: replaced {}: it was broken", path.display()));
+        }
         credentials.keep(&url, &token.expose().into())?;
         context.output.note(&format!("Token kept in {}", credentials.path().display()));
     }

@@ -1,7 +1,10 @@
-//! `tg logout`: forgets the token that `tg login --save` kept. The token itself lives on until it
-//! expires.
+//! `tg logout`: ends the session that `tg login --save` opened, and forgets its token.
 
-use crate::access::AddressArgs;
+use secrecy::SecretString;
+use tollgate_proto::iam::Operation;
+
+use crate::access::{Access, AddressArgs};
+use crate::api::Api;
 use crate::context::Context;
 use crate::credentials::Credentials;
 
@@ -9,18 +12,41 @@ use crate::credentials::Credentials;
 pub(crate) struct Args {
     #[command(flatten)]
     address: AddressArgs,
-    /// Print {"removed":true} or {"removed":false}
+    /// Print {"ended":…,"removed":…}: the session there, the token here
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(args: &Args, context: &Context<'_>) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &Args, context: &Context<'_>) -> anyhow::Result<()> {
     let url = args.address.resolve(context).url;
-    let removed = Credentials::at(&context.environment)?.forget(&url)?;
+    let credentials = Credentials::at(&context.environment)?;
+    if credentials.remove_broken()? {
+        let path = credentials.path();
+        context.output.note(&format!("warning: removed {}: it was broken", path.display()));
+    }
+    let token = credentials.token_for(&url)?;
+    let removed = token.is_some();
+    let mut ended = false;
+    if let Some(token) = token {
+        ended = end(&url, token, context).await;
+        credentials.forget(&url)?;
+    }
     let said = if removed { "Forgot the token for" } else { "No token is kept for" };
     context.output.note(&format!("{said} {url}"));
     if args.json {
-        context.output.line(&serde_json::json!({ "removed": removed }).to_string())?;
+        let reply = serde_json::json!({ "removed": removed, "ended": ended });
+        context.output.line(&reply.to_string())?;
     }
     Ok(())
+}
+
+/// Whether the gateway ended the session. The token is forgotten in any case.
+async fn end(url: &str, token: SecretString, context: &Context<'_>) -> bool {
+    let ask = async {
+        let api = Api::new(Access { url: url.to_owned(), token: Some(token) })?;
+        api.operate(&Operation::Logout {}).await
+    };
+    let Err(error) = ask.await else { return true };
+    context.output.note(&format!("warning: the session lives until it expires: {error:#}"));
+    false
 }

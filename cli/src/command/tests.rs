@@ -1,8 +1,8 @@
-//! The name the binary is called by, and the help texts, which are the documentation.
-#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+//! The name the binary is called by, and the help texts, which are the documentation. After a
+//! change of them: `UPDATE_EXPECT=1 cargo test -p tollgate-cli`.
 
 use clap::CommandFactory;
-use expect_test::expect;
+use expect_test::expect_file;
 
 use super::*;
 
@@ -22,19 +22,33 @@ fn a_link_is_its_command() {
 #[test]
 fn the_definition_holds() {
     Cli::command().debug_assert();
-    assert!(linkable().iter().all(|name| Cli::try_parse_from(["tg", name, "--help"]).is_err()));
 }
 
-fn help_of(command: &str) -> String {
-    let mut cli = Cli::command().term_width(100);
-    cli.build();
-    cli.find_subcommand_mut(command).unwrap().render_help().to_string()
+/// What `tg …` prints, as wide as the golden file is.
+fn printed(args: &[&str]) -> String {
+    let cli = Cli::command().term_width(100);
+    cli.try_get_matches_from(args).unwrap_err().to_string()
+}
+
+fn all() -> Vec<clap::Command> {
+    Cli::command().get_subcommands().cloned().collect()
+}
+
+#[test]
+fn help_is_as_it_was() {
+    let rule = "-".repeat(100);
+    let mut pages = vec![printed(&["tg", "--help"])];
+    for command in all() {
+        let name = command.get_name();
+        pages.push(format!("$ tg {name} --help\n{}", printed(&["tg", name, "--help"])));
+    }
+    expect_file!["../../golden/help.txt"].assert_eq(&pages.join(&format!("{rule}\n")));
 }
 
 #[test]
 fn every_flag_of_every_command_takes_one_line_of_help() {
-    for command in linkable() {
-        let help = help_of(&command);
+    for command in all() {
+        let help = printed(&["tg", command.get_name(), "--help"]);
         let (_, options) = help.split_once("Options:\n").unwrap();
         let options = options.lines().take_while(|line| !line.is_empty());
         for line in options {
@@ -44,93 +58,38 @@ fn every_flag_of_every_command_takes_one_line_of_help() {
 }
 
 #[test]
-fn help_of_tg() {
-    expect![[r#"
-        Talk to a Tollgate gateway: log in, manage users and keys, call services
-
-        Usage: tg <COMMAND>
-
-        Commands:
-          bootstrap-iam     Claim a fresh deployment and print the first API key
-          login             Log in with a password and print the token, or keep it
-          logout            Forget the token that login kept
-          whoami            Show who the token stands for
-          create-user       Create a user and print its id
-          create-api-key    Create an API key for a user and print the key
-          create-workspace  Create a workspace
-          call              Call a service and print its answer
-          install-links     Make a link tg-COMMAND for every command
-          help              Print this message or the help of the given subcommand(s)
-
-        Options:
-          -h, --help     Print help
-          -V, --version  Print version
-
-        Every command also runs as tg-COMMAND, through links that `tg install-links DIR` makes.
-
-        Environment:
-          TOLLGATE_URL        The gateway, unless -u says it [else: TRUSTGRAPH_URL]
-          TOLLGATE_TOKEN      API key or JWT, unless -t says it [else: TRUSTGRAPH_TOKEN]
-          TOLLGATE_WORKSPACE  The workspace of `tg call`, unless -w says it [else: TRUSTGRAPH_WORKSPACE]
-
-        Data goes to stdout, words to stderr. Exit code: 0 done, 1 refused or failed, 2 misused.
-    "#]].assert_eq(&Cli::command().term_width(100).render_help().to_string());
+fn every_command_that_can_be_linked_speaks_json() {
+    for command in linkable() {
+        let mut arguments = command.get_arguments();
+        assert!(arguments.any(|argument| argument.get_id() == "json"), "{}", command.get_name());
+    }
 }
 
 #[test]
-fn help_of_login() {
-    expect![[r#"
-        Log in with a password and print the token, or keep it
-
-        Usage: tg login [OPTIONS] --username <NAME>
-
-        Options:
-          -u, --api-url <URL>        The gateway, else TOLLGATE_URL [default: http://localhost:8088/]
-              --username <NAME>      Who logs in
-              --password <PASSWORD>  Better not: asked for, or the first line of standard input
-          -w, --workspace <ID>       The token's default workspace, instead of the user's own
-              --save                 Keep the token for later commands instead of printing it
-              --json                 Print the reply as JSON
-          -h, --help                 Print help
-
-        The token is printed, so that TOLLGATE_TOKEN=$(tg login …) works. With --save it goes to
-        $XDG_CONFIG_HOME/tollgate/credentials.json (mode 0600; ~/.config if that is not set) instead, and
-        later commands for the same gateway use it when neither -t nor the environment gives one.
-    "#]].assert_eq(&help_of("login"));
+fn the_page_of_commands_is_made_from_them() {
+    let mut rows = Vec::new();
+    for command in all().iter().filter(|command| !command.is_hide_set()) {
+        let (name, about) = (command.get_name(), command.get_about().unwrap());
+        rows.push(format!("| `{name}` | {about} | {} |", own_flags(command)));
+    }
+    let page =
+        include_str!("cli.md").replace("ROWS", &rows.join("\n")).replace("HELP", ENVIRONMENT_HELP);
+    expect_file!["../../../docs/CLI.md"].assert_eq(&page);
 }
 
-#[test]
-fn help_of_call() {
-    expect![[r#"
-        Call a service and print its answer
-
-        Usage: tg call [OPTIONS] <SERVICE> [JSON]
-
-        Arguments:
-          <SERVICE>  The service: text-completion, graph-rag, config, …
-          [JSON]     The request: a JSON object, @FILE, or - for standard input [default: {}]
-
-        Options:
-          -u, --api-url <URL>    The gateway, else TOLLGATE_URL [default: http://localhost:8088/]
-          -t, --token <TOKEN>    API key or JWT, else TOLLGATE_TOKEN, else what login --save kept
-          -o, --operation <OP>   The operation, for services that offer several
-          -f, --flow <FLOW>      The flow, or none [default: default, or none with --operation]
-          -w, --workspace <ID>   The workspace [default: the token's own]
-          -s, --stream           Ask for a stream; with --json, print every part and not the last alone
-              --json             Print each response as one line of JSON
-          -d, --deadline <TIME>  Give up after this long: 500ms, 30s, 5m
-          -h, --help             Print help
-
-        A flow service needs nothing but its request. With --operation, and for config, flow, iam,
-        knowledge, librarian and collection-management, no flow is sent unless --flow names one.
-
-        Without --json, an answer that is a text (response, content, chunk or text) is printed as such, and
-        anything else as indented JSON.
-
-        Examples:
-          tg call text-completion '{"prompt":"hello"}'
-          tg call text-completion '{"prompt":"hello"}' --stream
-          tg call config --operation list '{"type":"prompt"}' --json
-          echo '{"query":"who?"}' | tg call graph-rag - --workspace research --deadline 30s
-    "#]].assert_eq(&help_of("call"));
+/// Arguments that not every command has; `[…]` can be left out.
+fn own_flags(command: &clap::Command) -> String {
+    let common = ["api_url", "token", "json"];
+    let own = command.get_arguments().filter(|a| !common.contains(&a.get_id().as_str()));
+    let flags = own.map(|argument| {
+        let value = argument.get_value_names().map(|names| names[0].to_string());
+        let value = value.filter(|_| argument.get_action().takes_values());
+        let text = match (argument.get_long(), value) {
+            (Some(long), Some(value)) => format!("--{long} {value}"),
+            (Some(long), None) => format!("--{long}"),
+            (None, value) => value.unwrap(),
+        };
+        if argument.is_required_set() { format!("`{text}`") } else { format!("`[{text}]`") }
+    });
+    flags.collect::<Vec<_>>().join(" ")
 }

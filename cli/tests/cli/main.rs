@@ -4,4 +4,7 @@
 
 mod harness;
 mod commands;
+mod kept;
 mod call;
+mod iam;
+mod shells;

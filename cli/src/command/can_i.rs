@@ -1,0 +1,113 @@
+//! `tg can-i`: whether a user may do something, and which grant allows it or what is missing.
+//!
+//! In: a capability and a workspace. Out: a sentence, and exit code 0 for yes or 1 for no. The
+//! answer is made from what IAM says the user may do, never from what this side knows of roles.
+
+use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+use tollgate_proto::capability::Capability;
+use tollgate_proto::iam::{EffectivePermissions, GrantRecord, Operation, ScopePermissions};
+
+use crate::command::SaidNo;
+use crate::context::Context;
+use crate::grant::{self, DEPLOYMENT, place};
+use crate::iam::{Iam, IamArgs};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tg can-i documents:write -w research     yes: role writer in research (grant 6f0c…)
+  tg can-i users:admin -w '*'              no: needs users:admin in the whole deployment; …")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    iam: IamArgs,
+    /// What to do: documents:read, users:admin, …
+    #[arg(value_parser = known_capability(), hide_possible_values = true)]
+    capability: String,
+    /// Where, or * for the whole deployment [default: the user's home workspace]
+    #[arg(short, long, value_name = "ID")]
+    workspace: Option<String>,
+    /// Who [default: the caller]
+    #[arg(long, value_name = "ID")]
+    user_id: Option<String>,
+}
+
+/// A misspelt capability is a misuse and not a no.
+fn known_capability() -> PossibleValuesParser {
+    PossibleValuesParser::new(Capability::ALL.iter().map(|capability| capability.as_str()))
+}
+
+pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
+    let iam = args.iam.connect(context)?;
+    let workspace = match args.workspace {
+        Some(workspace) => workspace,
+        None => home(&iam, args.user_id.as_deref()).await?,
+    };
+    let is_self = args.user_id.is_none();
+    let operation = Operation::ResolveEffectivePermissions { user_id: args.user_id };
+    let answer = iam.ask(&operation).await?;
+    let text = answer.reply.effective_permissions_json.as_ref();
+    let text = text.context("the reply holds no permissions")?;
+    let permissions: EffectivePermissions =
+        serde_json::from_str(text).context("the permissions are not as expected")?;
+
+    let verdict = judge(permissions.permissions, &args.capability, &workspace);
+    let words = verdict.in_words(&args.capability, &workspace, is_self);
+    let json = json!({
+        "allowed": verdict.allowed,
+        "user_id": permissions.user_id,
+        "capability": args.capability,
+        "workspace": workspace,
+        "grants": verdict.grants,
+    });
+    iam.tell(&words, &json)?;
+    if verdict.allowed { Ok(()) } else { Err(SaidNo.into()) }
+}
+
+/// The workspace that is meant when none is named.
+async fn home(iam: &Iam<'_>, user_id: Option<&str>) -> anyhow::Result<String> {
+    let operation = match user_id {
+        None => Operation::Whoami {},
+        Some(id) => Operation::GetUser { user_id: Some(id.to_owned()), workspace: None },
+    };
+    let user = iam.ask(&operation).await?.reply.user.context("the reply holds no user")?;
+    Ok(user.default_workspace)
+}
+
+/// A decision, and the grants that it rests on: the one that allows it, or all that there are.
+struct Verdict {
+    allowed: bool,
+    grants: Vec<GrantRecord>,
+}
+
+fn judge(permissions: Vec<ScopePermissions>, capability: &str, workspace: &str) -> Verdict {
+    let allows = |grant: &GrantRecord| {
+        [workspace, DEPLOYMENT].contains(&&*grant.workspace)
+            && grant.capabilities.iter().any(|held| held == capability)
+    };
+    let held: Vec<_> = permissions.into_iter().flat_map(|scope| scope.grants).collect();
+    match held.iter().find(|grant| allows(grant)) {
+        Some(grant) => Verdict { allowed: true, grants: vec![grant.clone()] },
+        None => Verdict { allowed: false, grants: held },
+    }
+}
+
+impl Verdict {
+    fn in_words(&self, capability: &str, workspace: &str, is_self: bool) -> String {
+        let in_words = |grant: &GrantRecord| {
+            let (role, capability) = (grant.role.as_deref(), grant.capability.as_deref());
+            format!("{} (grant {})", grant::in_words(role, capability, &grant.workspace), grant.id)
+        };
+        let grants: Vec<_> = self.grants.iter().map(in_words).collect();
+        if self.allowed {
+            return format!("yes: {}", grants.join(", "));
+        }
+        let who = if is_self { "you have" } else { "the user has" };
+        let held = match &*grants {
+            [] => "nothing".to_owned(),
+            grants => grants.join(", "),
+        };
+        format!("no: needs {capability} {}; {who} {held}", place(workspace))
+    }
+}

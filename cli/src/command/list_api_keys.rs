@@ -1,0 +1,22 @@
+//! `tg list-api-keys`: a user's keys, without the keys.
+
+use tollgate_proto::iam::Operation;
+
+use crate::context::Context;
+use crate::iam::{IamArgs, Shown, UserArgs};
+use crate::table;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    iam: IamArgs,
+    #[command(flatten)]
+    user: UserArgs,
+}
+
+pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
+    let UserArgs { user_id, workspace } = args.user;
+    let operation = Operation::ListApiKeys { user_id: Some(user_id), workspace };
+    let iam = args.iam.connect(context)?;
+    iam.operate(&operation, |reply| Ok(Shown::data(table::api_keys(&reply.api_keys)))).await
+}

@@ -1,0 +1,83 @@
+//! `tg update-user`: changes what is named and nothing else.
+
+use anyhow::Context as _;
+use clap::builder::BoolishValueParser;
+use tollgate_proto::iam::{Operation, UserInput, UserRecord};
+
+use crate::command::Misuse;
+use crate::context::Context;
+use crate::iam::{IamArgs, Shown, UserArgs};
+use crate::table::yes_no;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    iam: IamArgs,
+    #[command(flatten)]
+    user: UserArgs,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+#[derive(clap::Args)]
+struct ChangeArgs {
+    /// The name to show
+    #[arg(long)]
+    name: Option<String>,
+    /// The mail address
+    #[arg(long)]
+    email: Option<String>,
+    /// All roles from now on: reader, writer, admin
+    #[arg(long, value_name = "ROLE", num_args = 1..)]
+    roles: Option<Vec<String>>,
+    /// Whether the user can do anything at all
+    #[arg(long, value_name = "Y/N", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    enabled: Option<bool>,
+    /// Whether the next login must choose another password
+    #[arg(long, value_name = "Y/N", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    must_change_password: Option<bool>,
+}
+
+impl ChangeArgs {
+    fn read(self) -> Result<UserInput, Misuse> {
+        let Self { name, email, roles, enabled, must_change_password } = self;
+        let flags = [enabled, must_change_password];
+        let texts = [&name, &email];
+        if texts.iter().all(|text| text.is_none())
+            && flags.iter().all(Option::is_none)
+            && roles.is_none()
+        {
+            let message = "nothing to change: give at least one of --name, --email, --roles, \
+                           --enabled, --must-change-password";
+            return Err(Misuse(message.to_owned()));
+        }
+        Ok(UserInput { name, email, roles, enabled, must_change_password, ..UserInput::default() })
+    }
+}
+
+pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
+    let UserArgs { user_id, workspace } = args.user;
+    let user = Some(args.change.read()?);
+    let operation = Operation::UpdateUser { user_id: Some(user_id), workspace, user };
+    let iam = args.iam.connect(context)?;
+    iam.operate(&operation, |reply| {
+        let user = reply.user.as_ref().context("the reply holds no user")?;
+        Ok(Shown::data(lines(user)))
+    })
+    .await
+}
+
+/// Scripts know these very lines.
+fn lines(user: &UserRecord) -> String {
+    [
+        format!("id        : {}", user.id),
+        format!("username  : {}", user.username),
+        format!("name      : {}", user.name),
+        format!("email     : {}", user.email),
+        format!("default_ws: {}", user.default_workspace),
+        format!("roles     : {}", user.roles.join(", ")),
+        format!("enabled   : {}", yes_no(user.enabled)),
+        format!("must-change-pw: {}", yes_no(user.must_change_password)),
+    ]
+    .join("\n")
+}

@@ -77,19 +77,35 @@ fn the_page_of_commands_is_made_from_them() {
     expect_file!["../../../docs/CLI.md"].assert_eq(&page);
 }
 
-/// Arguments that not every command has; `[…]` can be left out.
+/// Arguments that not every command has; `[…]` can be left out, of `a|b` one is given.
 fn own_flags(command: &clap::Command) -> String {
     let common = ["api_url", "token", "json"];
-    let own = command.get_arguments().filter(|a| !common.contains(&a.get_id().as_str()));
-    let flags = own.map(|argument| {
-        let value = argument.get_value_names().map(|names| names[0].to_string());
-        let value = value.filter(|_| argument.get_action().takes_values());
-        let text = match (argument.get_long(), value) {
-            (Some(long), Some(value)) => format!("--{long} {value}"),
-            (Some(long), None) => format!("--{long}"),
-            (None, value) => value.unwrap(),
-        };
-        if argument.is_required_set() { format!("`{text}`") } else { format!("`[{text}]`") }
-    });
-    flags.collect::<Vec<_>>().join(" ")
+    let own: Vec<_> =
+        command.get_arguments().filter(|a| !common.contains(&a.get_id().as_str())).collect();
+    let either: Vec<_> = command.get_groups().filter(|group| group.is_required_set()).collect();
+    let mut flags = Vec::new();
+    for argument in own {
+        let group = either.iter().find(|group| group.get_args().any(|id| id == argument.get_id()));
+        match group {
+            None if argument.is_required_set() => flags.push(format!("`{}`", flag(argument))),
+            None => flags.push(format!("`[{}]`", flag(argument))),
+            Some(group) if group.get_args().next() == Some(argument.get_id()) => {
+                let ids: Vec<_> = group.get_args().collect();
+                let all = command.get_arguments().filter(|a| ids.contains(&a.get_id()));
+                flags.push(format!("`{}`", all.map(flag).collect::<Vec<_>>().join("\\|")));
+            }
+            Some(_) => {}
+        }
+    }
+    flags.join(" ")
+}
+
+fn flag(argument: &clap::Arg) -> String {
+    let value = argument.get_value_names().map(|names| names[0].to_string());
+    let value = value.filter(|_| argument.get_action().takes_values());
+    match (argument.get_long(), value) {
+        (Some(long), Some(value)) => format!("--{long} {value}"),
+        (Some(long), None) => format!("--{long}"),
+        (None, value) => value.unwrap(),
+    }
 }

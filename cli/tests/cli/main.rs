@@ -8,3 +8,4 @@ mod kept;
 mod call;
 mod iam;
 mod shells;
+mod terminal;

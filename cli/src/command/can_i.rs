@@ -53,16 +53,24 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()>
         serde_json::from_str(text).context("the permissions are not as expected")?;
 
     let verdict = judge(permissions.permissions, &args.capability, &workspace);
-    let words = verdict.in_words(&args.capability, &workspace, is_self);
     let json = json!({
-        "allowed": verdict.allowed,
+        "allowed": matches!(verdict, Verdict::Yes(_)),
         "user_id": permissions.user_id,
         "capability": args.capability,
         "workspace": workspace,
-        "grants": verdict.grants,
+        "grants": verdict.grants(),
     });
-    iam.tell(&words, &json)?;
-    if verdict.allowed { Ok(()) } else { Err(SaidNo.into()) }
+    match &verdict {
+        Verdict::Yes(grant) => iam.tell(&format!("yes: {}", in_words(grant)), &json),
+        Verdict::No(held) => {
+            let held: Vec<_> = held.iter().map(in_words).collect();
+            let held = if held.is_empty() { "nothing".to_owned() } else { held.join(", ") };
+            let who = if is_self { "you have" } else { "the user has" };
+            let needs = format!("{} {}", args.capability, place(&workspace));
+            iam.tell(&format!("no: needs {needs}; {who} {held}"), &json)?;
+            Err(SaidNo.into())
+        }
+    }
 }
 
 /// The workspace that is meant when none is named.
@@ -75,10 +83,21 @@ async fn home(iam: &Iam<'_>, user_id: Option<&str>) -> anyhow::Result<String> {
     Ok(user.default_workspace)
 }
 
-/// A decision, and the grants that it rests on: the one that allows it, or all that there are.
-struct Verdict {
-    allowed: bool,
-    grants: Vec<GrantRecord>,
+/// A decision, and what it rests on.
+enum Verdict {
+    /// The grant that allows it.
+    Yes(GrantRecord),
+    /// None of these does.
+    No(Vec<GrantRecord>),
+}
+
+impl Verdict {
+    fn grants(&self) -> &[GrantRecord] {
+        match self {
+            Self::Yes(grant) => std::slice::from_ref(grant),
+            Self::No(held) => held,
+        }
+    }
 }
 
 fn judge(permissions: Vec<ScopePermissions>, capability: &str, workspace: &str) -> Verdict {
@@ -86,28 +105,14 @@ fn judge(permissions: Vec<ScopePermissions>, capability: &str, workspace: &str) 
         [workspace, DEPLOYMENT].contains(&&*grant.workspace)
             && grant.capabilities.iter().any(|held| held == capability)
     };
-    let held: Vec<_> = permissions.into_iter().flat_map(|scope| scope.grants).collect();
-    match held.iter().find(|grant| allows(grant)) {
-        Some(grant) => Verdict { allowed: true, grants: vec![grant.clone()] },
-        None => Verdict { allowed: false, grants: held },
+    let mut held: Vec<_> = permissions.into_iter().flat_map(|scope| scope.grants).collect();
+    match held.iter().position(allows) {
+        Some(at) => Verdict::Yes(held.swap_remove(at)),
+        None => Verdict::No(held),
     }
 }
 
-impl Verdict {
-    fn in_words(&self, capability: &str, workspace: &str, is_self: bool) -> String {
-        let in_words = |grant: &GrantRecord| {
-            let (role, capability) = (grant.role.as_deref(), grant.capability.as_deref());
-            format!("{} (grant {})", grant::in_words(role, capability, &grant.workspace), grant.id)
-        };
-        let grants: Vec<_> = self.grants.iter().map(in_words).collect();
-        if self.allowed {
-            return format!("yes: {}", grants.join(", "));
-        }
-        let who = if is_self { "you have" } else { "the user has" };
-        let held = match &*grants {
-            [] => "nothing".to_owned(),
-            grants => grants.join(", "),
-        };
-        format!("no: needs {capability} {}; {who} {held}", place(workspace))
-    }
+fn in_words(grant: &GrantRecord) -> String {
+    let (role, capability) = (grant.role.as_deref(), grant.capability.as_deref());
+    format!("{} (grant {})", grant::in_words(role, capability, &grant.workspace), grant.id)
 }

@@ -77,7 +77,7 @@ fn the_page_of_commands_is_made_from_them() {
     expect_file!["../../../docs/CLI.md"].assert_eq(&page);
 }
 
-/// Arguments that not every command has; `[…]` can be left out, of `a|b` one is given.
+/// Arguments that not every command has; `[…]` can be left out, one of `a|b` must be given.
 fn own_flags(command: &clap::Command) -> String {
     let common = ["api_url", "token", "json"];
     let own: Vec<_> =

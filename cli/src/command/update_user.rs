@@ -4,7 +4,6 @@ use anyhow::Context as _;
 use clap::builder::BoolishValueParser;
 use tollgate_proto::iam::{Operation, UserInput, UserRecord};
 
-use crate::command::Misuse;
 use crate::context::Context;
 use crate::iam::{IamArgs, Shown, UserArgs};
 use crate::table::yes_no;
@@ -19,7 +18,9 @@ pub(crate) struct Args {
     change: ChangeArgs,
 }
 
+/// An update without any of these is a misuse.
 #[derive(clap::Args)]
+#[group(required = true, multiple = true)]
 struct ChangeArgs {
     /// The name to show
     #[arg(long)]
@@ -38,27 +39,12 @@ struct ChangeArgs {
     must_change_password: Option<bool>,
 }
 
-impl ChangeArgs {
-    fn read(self) -> Result<UserInput, Misuse> {
-        let Self { name, email, roles, enabled, must_change_password } = self;
-        let flags = [enabled, must_change_password];
-        let texts = [&name, &email];
-        if texts.iter().all(|text| text.is_none())
-            && flags.iter().all(Option::is_none)
-            && roles.is_none()
-        {
-            let message = "nothing to change: give at least one of --name, --email, --roles, \
-                           --enabled, --must-change-password";
-            return Err(Misuse(message.to_owned()));
-        }
-        Ok(UserInput { name, email, roles, enabled, must_change_password, ..UserInput::default() })
-    }
-}
-
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
     let UserArgs { user_id, workspace } = args.user;
-    let user = Some(args.change.read()?);
-    let operation = Operation::UpdateUser { user_id: Some(user_id), workspace, user };
+    let ChangeArgs { name, email, roles, enabled, must_change_password } = args.change;
+    let user =
+        UserInput { name, email, roles, enabled, must_change_password, ..UserInput::default() };
+    let operation = Operation::UpdateUser { user_id: Some(user_id), workspace, user: Some(user) };
     let iam = args.iam.connect(context)?;
     iam.operate(&operation, |reply| {
         let user = reply.user.as_ref().context("the reply holds no user")?;

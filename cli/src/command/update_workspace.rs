@@ -4,7 +4,6 @@ use anyhow::Context as _;
 use clap::builder::BoolishValueParser;
 use tollgate_proto::iam::{Operation, WorkspaceInput};
 
-use crate::command::Misuse;
 use crate::context::Context;
 use crate::iam::{IamArgs, Shown};
 use crate::table;
@@ -16,6 +15,14 @@ pub(crate) struct Args {
     /// The workspace
     #[arg(long, value_name = "ID")]
     workspace_id: String,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// An update without any of these is a misuse.
+#[derive(clap::Args)]
+#[group(required = true, multiple = true)]
+struct ChangeArgs {
     /// The name to show
     #[arg(long)]
     name: Option<String>,
@@ -25,12 +32,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
-    if args.name.is_none() && args.enabled.is_none() {
-        let message = "nothing to change: give at least one of --name, --enabled";
-        return Err(Misuse(message.to_owned()).into());
-    }
-    let record =
-        WorkspaceInput { id: Some(args.workspace_id), name: args.name, enabled: args.enabled };
+    let ChangeArgs { name, enabled } = args.change;
+    let record = WorkspaceInput { id: Some(args.workspace_id), name, enabled };
     let operation = Operation::UpdateWorkspace { workspace_record: Some(record) };
     let iam = args.iam.connect(context)?;
     iam.operate(&operation, |reply| {

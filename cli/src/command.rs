@@ -127,7 +127,7 @@ enum Command {
     CanI(can_i::Args),
     /// Print a token for a user, with a context for the services
     MintToken(mint_token::Args),
-    /// Sign tokens with the next key from now on
+    /// Publish the next signing key, which signs soon; or revoke one
     RotateSigningKey(rotate_signing_key::Args),
     /// Call a service and print its answer
     Call(call::Args),

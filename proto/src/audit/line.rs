@@ -71,6 +71,8 @@ pub enum CredentialKind {
     ApiKey,
     /// A login session.
     Session,
+    /// A session that somebody minted for the user.
+    MintedSession,
 }
 
 impl From<&Actor> for Who {
@@ -78,6 +80,7 @@ impl From<&Actor> for Who {
         let (kind, credential_id) = match actor.credential {
             Credential::Key(key) => (CredentialKind::ApiKey, key.0),
             Credential::Session(session) => (CredentialKind::Session, session.0),
+            Credential::Minted { session, .. } => (CredentialKind::MintedSession, session.0),
         };
         Self { id: actor.user, kind, credential_id }
     }

@@ -20,7 +20,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()>
     let iam = args.iam.connect(context)?;
     let note = match args.revoke {
         None => "This key is published now and signs soon. Tokens signed before stay valid.",
-        Some(_) => "The key is revoked. The one above signs now.",
+        Some(_) => "The key is revoked. This one signs now.",
     };
     iam.operate(&Operation::RotateSigningKey { revoke: args.revoke }, |reply| {
         let key = reply.signing_key_id.as_ref().context("the reply holds no key id")?;

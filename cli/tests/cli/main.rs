@@ -8,4 +8,5 @@ mod kept;
 mod call;
 mod iam;
 mod shells;
+mod real;
 mod terminal;

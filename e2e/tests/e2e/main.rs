@@ -7,3 +7,4 @@ mod http;
 mod python;
 mod sdk;
 mod tls;
+mod trustgraph_cli;

@@ -93,7 +93,7 @@ fn of_a_client(name: &str) -> Vec<(String, Value)> {
 
 /// Runs a script as a user of the workspace `acme` who has a key and a login.
 async fn check(script: &str, expected: &[(String, Value)]) -> anyhow::Result<()> {
-    let python = tokio::task::spawn_blocking(environment).await??;
+    let python = tokio::task::spawn_blocking(|| environment(PACKAGE, Some(UNDECLARED))).await??;
     let tollgate = Tollgate::start().await?;
     let (key, jwt) = credentials(&tollgate).await?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
@@ -137,9 +137,10 @@ async fn credentials(tollgate: &Tollgate) -> anyhow::Result<(String, String)> {
     Ok((text(key).context("no key")?, text(jwt).context("no jwt")?))
 }
 
-/// The interpreter of a virtual environment with the package, made once for this target folder.
-fn environment() -> anyhow::Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+/// The interpreter of a virtual environment with the newest release of a package, made once for
+/// this target folder.
+pub(crate) fn environment(package: &str, undeclared: Option<&str>) -> anyhow::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(package);
     std::fs::create_dir_all(&folder)?;
     // Other tests, and other processes, want the same one.
     let lock = std::fs::File::create(folder.join("lock"))?;
@@ -149,15 +150,16 @@ fn environment() -> anyhow::Result<PathBuf> {
     let version = folder.join("version");
     if !version.exists() {
         let venv = folder.join("venv");
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PACKAGE, UNDECLARED]))?;
-        let print = format!("import importlib.metadata as m; print(m.version('{PACKAGE}'))");
-        std::fs::write(&version, run(Command::new(&python).args(["-c", &print]))?)?;
+        run(package, Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
+        let pip = ["-m", "pip", "install", "--quiet", package];
+        run(package, Command::new(&python).args(pip).args(undeclared))?;
+        let print = format!("import importlib.metadata as m; print(m.version('{package}'))");
+        std::fs::write(&version, run(package, Command::new(&python).args(["-c", &print]))?)?;
     }
     Ok(python)
 }
 
-fn run(command: &mut Command) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn run(package: &str, command: &mut Command) -> anyhow::Result<Vec<u8>> {
     let output = command.output();
     let said = match &output {
         Ok(output) if output.status.success() => return Ok(output.stdout.clone()),
@@ -165,7 +167,7 @@ fn run(command: &mut Command) -> anyhow::Result<Vec<u8>> {
         Err(error) => error.to_string(),
     };
     bail!(
-        "{PACKAGE} could not be installed: this test needs python3 (3.10 or newer) with venv, and \
+        "{package} could not be installed: this test needs python3 (3.10 or newer) with venv, and \
          PyPI or a mirror of it (PIP_INDEX_URL); {command:?} said: {said}"
     )
 }

@@ -47,6 +47,6 @@ async fn end(url: &str, token: SecretString, context: &Context<'_>) -> bool {
         api.operate(&Operation::Logout {}).await
     };
     let Err(error) = ask.await else { return true };
-    context.output.note(&format!("warning: the session lives until it expires: {error:#}"));
+    context.output.note(&format!("warning: the gateway did not end the session: {error:#}"));
     false
 }

@@ -223,6 +223,7 @@ fn assemble(
     let keep = snapshots::keep(Arc::clone(&journal), state.clone(), seal.clone(), stop);
     lifecycle.tasks.spawn(keep);
     Ok(Context {
+        tasks: lifecycle.tasks.clone(),
         last_used,
         tokens: Tokens::new(seal, journal.id(), settings.signing_key_grace.0),
         passwords: Passwords::new(settings.password, Pool::start().map_err(StartError::Threads)?)?,

@@ -10,6 +10,7 @@ mod record;
 pub mod access;
 pub mod bootstrap;
 mod session;
+mod rehash;
 mod logout;
 mod user;
 mod grant;
@@ -24,6 +25,7 @@ mod last_admin;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
+use tokio_util::task::TaskTracker;
 use tollgate_proto::iam::{Actor, Client, Operation, Reply};
 use tollgate_proto::ids::{OperationId, Seq};
 use tollgate_runtime::clock::SharedClock;
@@ -54,6 +56,8 @@ pub struct Context {
     pub throttle: Throttle,
     /// Sessions.
     pub tokens: Tokens,
+    /// What is done behind an answer.
+    pub tasks: TaskTracker,
     /// When keys were used.
     pub last_used: Arc<LastUsed>,
     /// The time.

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tollgate_proto::iam::Reply;
 use tollgate_proto::ids::{SessionId, WorkspaceId};
 
+use super::rehash::{self, Verified};
 use super::{Answered, Context, Request, answer, caller, propose, record, required};
 use crate::commit::Decided;
 use crate::draw;
@@ -31,15 +32,19 @@ pub(super) async fn login(
     let attempt = attempt(context, request, &username)?;
     let permit = context.passwords.permit().await?;
     let user = user_named(&context.state.view()?, &username)?;
-    let kept = user.as_ref().and_then(|user| user.password.clone());
-    let right =
-        context.passwords.verify(permit, password, kept.as_ref().map(|kept| &kept.hash)).await?;
-    let opened = match (right, user) {
-        (true, Some(user)) => open_session(context, request, &user, workspace.as_deref()),
+    let kept = user.as_ref().and_then(|user| user.password.as_ref()).map(|kept| kept.hash.clone());
+    let right = context.passwords.verify(permit, password.clone(), kept.as_ref()).await?;
+    let opened = match (right, &user) {
+        (true, Some(user)) => open_session(context, request, user, workspace.as_deref()),
         (_, None) => Err(Refused::Unauthenticated("no such user")),
         (false, Some(_)) => Err(Refused::Unauthenticated("wrong password")),
     };
     let issued = settle(attempt, opened)?;
+    if let (Some(user), Some(kept)) = (user, kept)
+        && context.passwords.is_outdated(&kept)
+    {
+        rehash::later(context, Verified { user: user.id, password, kept });
+    }
     Ok(disclose(&issued).into())
 }
 
@@ -61,7 +66,7 @@ fn open_session(
 ) -> Result<Issued, Refused> {
     let view = context.state.view()?;
     let user = state::user(&view, checked.id)?
-        .filter(|user| user.is_live() && user.password == checked.password)
+        .filter(|user| user.is_live() && user.auth_epoch == checked.auth_epoch)
         .ok_or(Refused::Unauthenticated("disabled, gone or changed"))?;
     let until_ms = user.password.as_ref().and_then(|password| password.until_ms);
     if until_ms.is_some_and(|until| until <= request.now_ms) {
@@ -163,8 +168,7 @@ pub(super) async fn change_password(
     let permit = context.passwords.permit().await?;
     let hash = context.passwords.hash(permit, new_password).await?;
 
-    let change =
-        NewPassword { request: request.clone(), verified: user.password, hash, revoke_keys };
+    let change = NewPassword { request: request.clone(), hash, revoke_keys };
     let settled =
         propose(context, request, "change-password", move |state| change.decide(state)).await?;
     answer(context, request, &settled)
@@ -173,20 +177,16 @@ pub(super) async fn change_password(
 /// A change of password, ready to be decided on.
 struct NewPassword {
     request: Request,
-    /// The one that the caller knew.
-    verified: Option<Password>,
     hash: PasswordHash,
     revoke_keys: bool,
 }
 
 impl NewPassword {
     fn decide(&self, state: &dyn Read) -> Result<Decided, Refused> {
+        // Of the same epoch still, so the password that the caller knew is the one of now.
         let live = caller::live(state, &self.request)?;
         let user = live.user();
         let allowed = policy::allow(&live, &Action::ChangePassword { user: user.id })?;
-        if user.password != self.verified {
-            return Err(Refused::Unauthenticated("the password was changed meanwhile"));
-        }
         let change = Change::SetPassword {
             user: user.id,
             password: Password { hash: self.hash.clone(), own: true, until_ms: None },

@@ -89,8 +89,13 @@ impl Iam {
 
     /// One on a folder that may have data.
     pub(crate) async fn on(folder: Arc<TempDir>) -> Self {
+        Self::with(folder, &[]).await
+    }
+
+    /// The same under other settings.
+    pub(crate) async fn with(folder: Arc<TempDir>, more: &[(&'static str, &str)]) -> Self {
         let (clock, life) = (ManualClock::at_ms(NOW_MS), Lifecycle::new());
-        let running = start_with(&settings(folder.path(), &[]), &clock, &life).await.unwrap();
+        let running = start_with(&settings(folder.path(), more), &clock, &life).await.unwrap();
         Self { address: running.address, clock, life, folder }
     }
 

@@ -100,6 +100,35 @@ async fn a_storm_of_logins_holds_nobody_else_up() {
 }
 
 #[tokio::test]
+async fn a_password_of_fewer_rounds_is_hashed_again_at_login() {
+    let (iam, admin) = Iam::claimed().await;
+    let before = iam.member(&admin, "acme", "ann", "reader").await;
+    let folder = iam.stop().await;
+    let iam = Iam::with(folder, &[("iam.password.rounds", "150000")]).await;
+    let seq =
+        async || iam.ask(json!({"authenticate": {"credential": before.key}})).await.mark.seq.0;
+    let first = seq().await;
+    assert_nobody(iam.login("ann", "wrong").await);
+    let session = session(&iam, "ann", PASSWORD).await;
+    let rehashed = async {
+        while seq().await == first {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), rehashed)
+        .await
+        .expect("it is never hashed again");
+    assert_eq!(session.actor().auth_epoch, 1);
+    assert!(iam.authenticate(&session.key).await.is_ok(), "nothing ended");
+
+    // The password is the same, and now it is kept as it should be: nothing more is written.
+    assert!(iam.login("ann", PASSWORD).await.is_ok());
+    let iam = Iam::with(iam.stop().await, &[("iam.password.rounds", "150000")]).await;
+    let mark = iam.ask(json!({"authenticate": {"credential": before.key}})).await.mark;
+    assert_eq!(mark.seq.0, first + 1);
+}
+
+#[tokio::test]
 async fn whoami_tells_the_live_and_nobody_else() {
     let (iam, admin) = Iam::claimed().await;
     let ann = iam.member(&admin, "acme", "Ann", "writer").await;

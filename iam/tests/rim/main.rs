@@ -9,6 +9,8 @@ mod access;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod timing;
+#[cfg(test)]
 mod user;
 #[cfg(test)]
 mod key;

@@ -102,10 +102,14 @@ impl Iam {
     /// A fresh one and its first admin.
     pub(crate) async fn claimed() -> (Self, Person) {
         let iam = Self::fresh().await;
-        let reply = iam.operate(None, json!({"operation": "bootstrap"})).await.unwrap();
-        let key = reply.bootstrap_admin_api_key.unwrap().expose().to_owned();
-        let admin = iam.person(key).await;
+        let admin = iam.claim().await;
         (iam, admin)
+    }
+
+    /// The first admin of one that is fresh.
+    pub(crate) async fn claim(&self) -> Person {
+        let reply = self.operate(None, json!({"operation": "bootstrap"})).await.unwrap();
+        self.person(reply.bootstrap_admin_api_key.unwrap().expose().to_owned()).await
     }
 
     /// Stops it and waits until its files are free.

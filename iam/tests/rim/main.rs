@@ -19,6 +19,8 @@ mod workspace;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]
+mod rotations;
+#[cfg(test)]
 mod mint;
 #[cfg(test)]
 mod transport;

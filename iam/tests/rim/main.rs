@@ -11,6 +11,8 @@ mod session;
 #[cfg(test)]
 mod timing;
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod user;
 #[cfg(test)]
 mod key;

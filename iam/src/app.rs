@@ -30,7 +30,7 @@ use crate::tokens::key_file::{self, KeyFileError};
 use crate::transport::http;
 
 /// The seal key's file in the data folder, unless a setting names another.
-const SEAL_KEY: &str = "seal.key";
+pub(crate) const SEAL_KEY: &str = "seal.key";
 
 /// Shorter passwords are allowed and not recommended (NIST SP 800-63B-4).
 const RECOMMENDED_LENGTH: usize = 15;
@@ -192,6 +192,15 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
 
 /// The seal key; one is made for new data, and never for data that is there.
 pub(crate) fn read_seal(settings: &IamSettings, is_new: bool) -> Result<Seal, StartError> {
+    Seal::new(&read_seal_key(settings, is_new)?)
+        .map_err(|source| StartError::Key { setting: "iam.seal_key_file", source })
+}
+
+/// The seal key as it stands in its file.
+pub(crate) fn read_seal_key(
+    settings: &IamSettings,
+    is_new: bool,
+) -> Result<SecretString, StartError> {
     let setting = "iam.seal_key_file";
     let own = settings.data_dir.join(SEAL_KEY);
     let path: &Path = settings.seal_key_file.as_deref().unwrap_or(&own);
@@ -204,7 +213,7 @@ pub(crate) fn read_seal(settings: &IamSettings, is_new: bool) -> Result<Seal, St
             .map_err(|source| StartError::File { setting, source })?;
     }
     let key = files::read_secret(path).map_err(|source| StartError::File { setting, source })?;
-    Seal::new(&SecretString::from(key)).map_err(|source| StartError::Key { setting, source })
+    Ok(SecretString::from(key))
 }
 
 fn assemble(

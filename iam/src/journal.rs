@@ -153,6 +153,6 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
 }
 
 /// An error of whatever keeps the journal.
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> JournalError {
+pub(crate) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> JournalError {
     JournalError::Store(Box::new(error))
 }

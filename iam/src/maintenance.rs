@@ -4,32 +4,62 @@
 //! In: a command and the settings that name the data. Out: data on stdout, words on stderr, and a
 //! status. Never: work on files that a server has open.
 
-mod compact;
 mod verify;
+mod compact;
+mod backup;
+mod restore;
+mod envelope;
+mod recipient;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use secrecy::ExposeSecret;
+use tollgate_runtime::clock::SystemClock;
+use tollgate_runtime::files::FileError;
 
-use crate::app::{self, StartError};
+use crate::app::{self, StartError, with_causes};
 use crate::config::IamSettings;
 use crate::draw::{self, DrawError};
 use crate::journal::JournalError;
 use crate::journal::embedded::{self, Embedded};
 use crate::seal::Seal;
 use crate::state::State;
+use recipient::Recipient;
 
 /// Commands on the data of a stopped server.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Maintenance {
     /// Print a new API key, to be used as bootstrap token.
-    Keygen,
+    Keygen {
+        /// Print an identity that opens backups instead, and above it the recipient to name.
+        #[arg(long)]
+        backup: bool,
+    },
     /// Check or shorten the journal of a stopped server.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Write the state of a stopped server to a new file that only one identity opens.
+    Backup {
+        /// The file.
+        out: PathBuf,
+        /// Whom it is for, as `keygen --backup` printed it.
+        #[arg(long)]
+        recipient: Recipient,
+    },
+    /// Make new data from a backup, in a folder that is empty; nothing that was revoked comes back.
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        /// The file with the identity that opens it.
+        #[arg(long, value_name = "FILE")]
+        identity: PathBuf,
+        /// The old data folder, if its journal survived; without it everybody is suspended.
+        #[arg(long, value_name = "FOLDER")]
+        journal: Option<PathBuf>,
+    },
 }
 
 /// `journal …`.
@@ -53,6 +83,42 @@ pub enum MaintenanceError {
     /// It would hide what happened.
     #[error("the journal in {0} is not whole: see journal verify")]
     NotWhole(String),
+    /// A backup, or the place for one.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that must be private, or a folder.
+    #[error(transparent)]
+    Private(#[from] FileError),
+    /// Restored data would mix with it.
+    #[error("{0} is not empty: name a new folder with --data-dir")]
+    NotEmpty(String),
+    /// The file does not hold what opens a backup.
+    #[error("{0}: there is no identity in it: keygen --backup prints one")]
+    NotAnIdentity(String),
+    /// What is in the backup cannot be used.
+    #[error("{path}: {}", with_causes(source))]
+    Backup {
+        /// Which.
+        path: String,
+        /// Why.
+        source: JournalError,
+    },
+    /// The journal was sealed under a key that is not in the backup.
+    #[error(
+        "the backup does not hold its seal key; set iam.seal_key_file to the one that sealed it"
+    )]
+    NoSealKey,
+    /// Nobody could be made admin of it.
+    #[error("the backup is of data that nobody has claimed: there is nothing to restore")]
+    Unclaimed,
+    /// `--journal` names something else.
+    #[error("the journal in {0} is not the one that was backed up")]
+    OtherJournal(String),
     /// The machine.
     #[error(transparent)]
     Draw(#[from] DrawError),
@@ -61,27 +127,43 @@ pub enum MaintenanceError {
     Output(#[from] io::Error),
 }
 
+impl MaintenanceError {
+    fn file(path: &Path, source: io::Error) -> Self {
+        Self::File { path: path.display().to_string(), source }
+    }
+}
+
 impl Maintenance {
     /// Does it. `settings` are asked for only by those commands that need data.
     pub async fn run<E: From<MaintenanceError>>(
         self,
         settings: impl FnOnce() -> Result<Option<IamSettings>, E>,
     ) -> Result<ExitCode, E> {
-        if let Self::Keygen = self {
-            return Ok(print_key()?);
+        if let Self::Keygen { backup } = self {
+            return Ok(print_key(backup)?);
         }
         let Some(settings) = settings()? else { return Ok(ExitCode::SUCCESS) };
         let done = match self {
-            Self::Keygen => print_key(),
+            Self::Keygen { backup } => print_key(backup),
             Self::Journal(JournalCommand::Verify) => verify::run(&settings).await,
             Self::Journal(JournalCommand::Compact) => compact::run(&settings).await,
+            Self::Backup { out, recipient } => backup::run(&settings, &out, recipient).await,
+            Self::Restore { from, identity, journal } => {
+                let sources = restore::Sources {
+                    backup: &from,
+                    identity: &identity,
+                    journal: journal.as_deref(),
+                };
+                restore::run(&settings, &sources, &SystemClock::shared()).await
+            }
         };
         Ok(done?)
     }
 }
 
-fn print_key() -> Result<ExitCode, MaintenanceError> {
-    say(draw::api_key()?.expose_secret())
+fn print_key(backup: bool) -> Result<ExitCode, MaintenanceError> {
+    let key = if backup { recipient::draw_pair()? } else { draw::api_key()? };
+    say(key.expose_secret())
 }
 
 /// A line of data. A reader that has gone away has seen enough.
@@ -107,12 +189,20 @@ struct Data {
 
 impl Data {
     fn of(settings: &IamSettings) -> Result<Self, MaintenanceError> {
+        let path = Self::path(&settings.data_dir)?;
         let shown = settings.data_dir.display().to_string();
-        let path = settings.data_dir.join(embedded::FILE);
-        if !path.exists() {
-            return Err(MaintenanceError::NoJournal(shown));
-        }
         Ok(Self { path, shown, seal: app::read_seal(settings, false)? })
+    }
+
+    /// A folder that the settings do not name.
+    fn in_folder(folder: &Path, seal: Seal) -> Result<Self, MaintenanceError> {
+        Ok(Self { path: Self::path(folder)?, shown: folder.display().to_string(), seal })
+    }
+
+    fn path(folder: &Path) -> Result<PathBuf, MaintenanceError> {
+        let path = folder.join(embedded::FILE);
+        let missing = || MaintenanceError::NoJournal(folder.display().to_string());
+        path.exists().then_some(path).ok_or_else(missing)
     }
 
     /// Opens the files for work on them; nobody else may have them.

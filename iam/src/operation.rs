@@ -9,6 +9,7 @@ mod caller;
 mod record;
 pub mod access;
 pub mod bootstrap;
+pub mod admin;
 mod session;
 mod rehash;
 mod logout;

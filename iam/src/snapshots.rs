@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::{Journal, JournalError, snapshot};
+use crate::journal::snapshot::{self, Snapshot};
+use crate::journal::{Journal, JournalError};
 use crate::seal::Seal;
 use crate::state::{Read, State};
 
@@ -58,7 +59,7 @@ async fn keep_every(
 /// Where the newest snapshot was taken.
 async fn newest(journal: &dyn Journal, seal: &Seal) -> Result<u64, JournalError> {
     let Some(bytes) = journal.load_snapshot().await? else { return Ok(0) };
-    Ok(snapshot::Snapshot::open(bytes, seal)?.header().position.seq.0)
+    Ok(Snapshot::open_of(journal.id(), bytes, seal)?.header().position.seq.0)
 }
 
 #[cfg(test)]

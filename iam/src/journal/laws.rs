@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::embedded::Embedded;
 use super::entry::{Act, Entry, FORMAT, Row};
+use super::snapshot::Snapshot;
 use super::{Base, Committed, Journal, JournalError, NodeRow, replay, snapshot};
 use crate::hash::Digest;
 use crate::record::{Change, Done, Outcome, Workspace};
@@ -147,7 +148,7 @@ async fn a_snapshot_and_the_entries_behind_it_are_the_state(node: &Node) {
     node.append("later").await;
     let bytes = journal.load_snapshot().await.unwrap().unwrap();
     let again = State::in_memory().unwrap();
-    let position = snapshot::load(bytes, journal.id(), &seal(), &again).unwrap();
+    let position = Snapshot::open_of(journal.id(), bytes, &seal()).unwrap().load(&again).unwrap();
     assert_eq!(position.seq, Seq(3));
     assert_eq!(replay::catch_up(journal, &again, &seal()).await.unwrap(), Seq(4));
     assert_eq!(again.view().unwrap().position(), node.state.view().unwrap().position());
@@ -165,7 +166,7 @@ async fn a_snapshot_is_kept_whole_or_not_at_all(node: &Node) {
     };
     assert!(journal.save_snapshot(Box::new(cut)).await.is_err());
     let bytes = journal.load_snapshot().await.unwrap().unwrap();
-    assert_eq!(snapshot::check(bytes, journal.id(), &seal()).unwrap().seq, Seq(1));
+    assert_eq!(Snapshot::open(bytes, &seal()).unwrap().check().unwrap().seq, Seq(1));
 }
 
 /// A journal whose entries below a snapshot are gone goes on as before, and proves where it

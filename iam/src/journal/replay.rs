@@ -3,7 +3,8 @@
 use tollgate_proto::ids::Seq;
 
 use super::entry::{Act, Entry, FORMAT, Row};
-use super::{Base, Journal, JournalError, failed, snapshot};
+use super::snapshot::Snapshot;
+use super::{Base, Journal, JournalError, failed};
 use crate::record::Done;
 use crate::seal::Seal;
 use crate::state::{self, Open, Read, State};
@@ -89,7 +90,7 @@ pub(super) async fn begin_with_snapshot(
         return begin(journal, state, seal);
     };
     let (id, state, seal) = (journal.id(), state.clone(), seal.clone());
-    let load = move || snapshot::load(bytes, id, &seal, &state);
+    let load = move || Snapshot::open_of(id, bytes, &seal)?.load(&state);
     tokio::task::spawn_blocking(load).await.map_err(failed)?.map(drop)
 }
 

@@ -17,7 +17,7 @@ use tollgate_proto::ids::{JournalId, Seq};
 use super::{Journal, JournalError};
 use crate::hash::{Digest, Hash};
 use crate::seal::Seal;
-use crate::state::{Open, Position, Read as _, State, Table, View};
+use crate::state::{Position, Read as _, State, Table, View};
 
 /// The format that this build writes, and the only one that it reads.
 pub const FORMAT: u16 = 1;
@@ -88,51 +88,6 @@ pub fn write(
     Ok(position)
 }
 
-/// Puts the rows of a snapshot into an empty state, which then stands where the snapshot was
-/// taken.
-pub fn load(
-    from: impl Read,
-    journal: JournalId,
-    seal: &Seal,
-    state: &State,
-) -> Result<Position, JournalError> {
-    let mut open = state.open()?;
-    if open.position().seq != Seq(0) {
-        return Err(JournalError::Diverged(open.position().seq));
-    }
-    let mut snapshot = Snapshot::open(from, seal)?;
-    let position = snapshot.header_of(journal)?.position.clone();
-    while let Some((table, rows)) = snapshot.next()? {
-        put(&mut open, table, &rows)?;
-    }
-    if open.position().digest != position.digest {
-        return Err(JournalError::BrokenSnapshot(0));
-    }
-    open.stand_like(&position)?;
-    open.keep()?;
-    Ok(position)
-}
-
-/// Reads all of a snapshot and checks it, without keeping anything.
-pub fn check(from: impl Read, journal: JournalId, seal: &Seal) -> Result<Position, JournalError> {
-    let mut snapshot = Snapshot::open(from, seal)?;
-    let position = snapshot.header_of(journal)?.position.clone();
-    let mut digest = Digest::default();
-    while let Some((table, rows)) = snapshot.next()? {
-        for (key, row) in rows.iter() {
-            digest.add(table.name(), key, row);
-        }
-    }
-    if digest != position.digest {
-        return Err(JournalError::BrokenSnapshot(0));
-    }
-    Ok(position)
-}
-
-fn put(open: &mut Open, table: Table, rows: &Rows) -> Result<(), JournalError> {
-    Ok(open.put_rows(table, rows.iter())?)
-}
-
 /// A snapshot that is being read.
 #[derive(Debug)]
 pub struct Snapshot<'a, R> {
@@ -163,11 +118,45 @@ impl<'a, R: Read> Snapshot<'a, R> {
         &self.header
     }
 
-    fn header_of(&self, journal: JournalId) -> Result<&Header, JournalError> {
-        if self.header.journal != journal {
+    /// Reads the header of what must be a snapshot of this journal.
+    pub fn open_of(journal: JournalId, from: R, seal: &'a Seal) -> Result<Self, JournalError> {
+        let snapshot = Self::open(from, seal)?;
+        if snapshot.header.journal != journal {
             return Err(JournalError::BrokenSnapshot(0));
         }
-        Ok(&self.header)
+        Ok(snapshot)
+    }
+
+    /// Puts the rows into an empty state, which then stands where the snapshot was taken.
+    pub fn load(mut self, state: &State) -> Result<Position, JournalError> {
+        let mut open = state.open()?;
+        if open.position().seq != Seq(0) {
+            return Err(JournalError::Diverged(open.position().seq));
+        }
+        while let Some((table, rows)) = self.next()? {
+            open.put_rows(table, rows.iter())?;
+        }
+        let position = self.header.position;
+        if open.position().digest != position.digest {
+            return Err(JournalError::BrokenSnapshot(0));
+        }
+        open.stand_like(&position)?;
+        open.keep()?;
+        Ok(position)
+    }
+
+    /// Reads all of it and checks it, without keeping anything.
+    pub fn check(mut self) -> Result<Position, JournalError> {
+        let mut digest = Digest::default();
+        while let Some((table, rows)) = self.next()? {
+            for (key, row) in rows.iter() {
+                digest.add(table.name(), key, row);
+            }
+        }
+        if digest != self.header.position.digest {
+            return Err(JournalError::BrokenSnapshot(0));
+        }
+        Ok(self.header.position)
     }
 
     /// The rows of the next part; `None` at the end.

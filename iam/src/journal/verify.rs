@@ -7,7 +7,8 @@
 use tollgate_proto::ids::Seq;
 
 use super::entry::Row;
-use super::{Journal, JournalError, failed, replay, snapshot};
+use super::snapshot::Snapshot;
+use super::{Journal, JournalError, failed, replay};
 use crate::hash::{Digest, Hash};
 use crate::seal::Seal;
 use crate::state::{Position, Read, State, StateError, Table};
@@ -286,7 +287,7 @@ async fn read_snapshot(
     seal: &Seal,
 ) -> Result<Option<Position>, JournalError> {
     let Some(bytes) = journal.load_snapshot().await? else { return Ok(None) };
-    snapshot::check(bytes, journal.id(), seal).map(Some)
+    Snapshot::open_of(journal.id(), bytes, seal)?.check().map(Some)
 }
 
 /// Away from this thread: redb may panic on a file that something else wrote to.

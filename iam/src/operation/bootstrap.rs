@@ -5,18 +5,17 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use tollgate_proto::iam::Client;
-use tollgate_proto::ids::{GrantId, KeyId, OperationId, UserId, WorkspaceId};
+use tollgate_proto::ids::{OperationId, UserId, WorkspaceId};
 use tollgate_proto::key::{self, Shape};
 
+use super::admin::Admin;
 use super::{Answered, Context, Request, answer, propose};
 use crate::commit::Decided;
 use crate::config::BootstrapMode;
 use crate::draw;
 use crate::hash::Hash;
 use crate::policy;
-use crate::record::{
-    ApiKey, Change, Grant, Outcome, Role, Scope, SigningState, Subject, User, What, Workspace,
-};
+use crate::record::{Change, Outcome, SigningState, Workspace};
 use crate::refused::Refused;
 use crate::state::{self, Read};
 
@@ -46,7 +45,7 @@ pub(super) async fn claim(context: &Context, request: &Request) -> Result<Answer
     }
     let plaintext = draw::api_key()?;
     let first = First::prepare(context, &plaintext, Origin::Claimed, request.now_ms)?;
-    let admin = first.user.id;
+    let admin = first.user;
     let settled = propose(context, request, "bootstrap", move |state| first.decide(state)).await?;
     let mut answered = answer(context, request, &settled)?;
     // Once in the life of a deployment, and worth a look whoever it was.
@@ -113,7 +112,7 @@ enum Origin {
 
 /// What a deployment begins with.
 struct First {
-    user: User,
+    user: UserId,
     workspace: Workspace,
     changes: Vec<Change>,
     at_ms: u64,
@@ -126,58 +125,20 @@ impl First {
         origin: Origin,
         at_ms: u64,
     ) -> Result<Self, Refused> {
-        let home = WorkspaceId::default_workspace();
         let workspace = Workspace {
-            id: home.clone(),
+            id: WorkspaceId::default_workspace(),
             name: "Default".to_owned(),
             enabled: true,
             created_ms: at_ms,
         };
-        let user = User {
-            id: UserId(draw::uuid()?),
-            username: "admin".to_owned(),
-            name: "Administrator".to_owned(),
-            email: String::new(),
-            home,
-            enabled: true,
-            suspended: false,
-            password: None,
-            must_change_password: true,
-            auth_epoch: 1,
-            authz_epoch: 1,
-            created_ms: at_ms,
-        };
-        let grant = Grant {
-            id: GrantId(draw::uuid()?),
-            subject: Subject::User(user.id),
-            what: What::Role(Role::Admin),
-            scope: Scope::Deployment,
-            expires_ms: None,
-            granted_by: None,
-            created_ms: at_ms,
-        };
-        let key = ApiKey {
-            id: KeyId(draw::uuid()?),
-            user: user.id,
-            auth_epoch: user.auth_epoch,
-            name: "bootstrap".to_owned(),
-            prefix: super::key::prefix(plaintext),
-            hash: Hash::of(plaintext.expose_secret().as_bytes()),
-            expires_ms: None,
-            revoked_ms: None,
-            created_ms: at_ms,
-            created_by: None,
-            bootstrap: origin == Origin::Seeded,
-        };
+        let mut admin = Admin::new("admin".to_owned(), "bootstrap", plaintext, at_ms)?;
+        admin.key.bootstrap = origin == Origin::Seeded;
         // Active at once: nobody keeps public keys of a deployment that has none yet.
         let signing_key =
             context.tokens.make_key(context.signing_key.as_ref(), SigningState::Active, at_ms)?;
-        let changes = vec![
-            Change::AddUser(user.clone()),
-            Change::AddGrant(grant),
-            Change::AddKey(key),
-            Change::AddSigningKey(signing_key),
-        ];
+        let user = admin.user.id;
+        let mut changes = admin.changes().to_vec();
+        changes.push(Change::AddSigningKey(signing_key));
         Ok(Self { user, workspace, changes, at_ms })
     }
 

@@ -141,8 +141,8 @@ async fn a_start_that_cannot_be_says_why_in_one_sentence() {
     std::fs::write(&open, SIGNING_KEY).unwrap();
     check(&[("iam.signing_key_file", &open)], "others may read it").await;
     std::fs::create_dir(folder.path().join("garbled")).unwrap();
-    let database = folder.path().join("garbled/iam.redb");
-    write_new_secret(&database, &"not a database".repeat(999)).unwrap();
+    let garbled_file = folder.path().join("garbled/iam.redb");
+    write_new_secret(&garbled_file, &"not a database".repeat(999)).unwrap();
     write_new_secret(&folder.path().join("garbled/seal.key"), &"a".repeat(64)).unwrap();
     let garbled = folder.path().join("garbled").display().to_string();
     check(&[("iam.data_dir", &garbled)], "cannot be used: the journal's store failed: ").await;

@@ -34,3 +34,5 @@ mod process;
 mod verify;
 #[cfg(test)]
 mod compact;
+#[cfg(test)]
+mod restore;

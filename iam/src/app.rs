@@ -12,6 +12,7 @@ use tollgate_runtime::files::{self, FileError};
 use tollgate_runtime::lifecycle::Lifecycle;
 use tollgate_runtime::listen::{self, ListenError};
 
+use crate::audit::{Audit, AuditError, Source};
 use crate::commit::Writer;
 use crate::config::{BootstrapMode, IamSettings, InvalidSettings};
 use crate::draw::DrawError;
@@ -79,6 +80,9 @@ pub enum StartError {
         /// Why.
         source: JournalError,
     },
+    /// The audit file.
+    #[error("iam.audit_file: {}", with_causes(.0))]
+    Audit(#[from] AuditError),
     /// Mode `token` on fresh data, without a token.
     #[error(
         "iam.bootstrap_token_file must be set: with iam.bootstrap_mode = \"token\" the first admin's API key stands there"
@@ -148,7 +152,7 @@ pub async fn start(
         source,
     })?;
     let stored = open_storage(settings).await?;
-    let context = Arc::new(assemble(settings, mode, stored, clock, lifecycle)?);
+    let context = Arc::new(assemble(settings, mode, stored, clock, lifecycle).await?);
     settle_first_admin(&context, token.as_ref()).await?;
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
     let bootstrap_available = bootstrap::is_available(&context).map_err(StartError::Seed)?;
@@ -216,7 +220,7 @@ pub(crate) fn read_seal_key(
     Ok(SecretString::from(key))
 }
 
-fn assemble(
+async fn assemble(
     settings: &IamSettings,
     mode: BootstrapMode,
     stored: Stored,
@@ -225,6 +229,14 @@ fn assemble(
 ) -> Result<Context, StartError> {
     let Stored { journal, state, seal, signing_key } = stored;
     let writer = Writer::start(Arc::clone(&journal), state.clone(), seal.clone(), lifecycle);
+    let audit = match settings.audit_file() {
+        Some(path) => {
+            let (journal, state, seal) = (Arc::clone(&journal), state.clone(), seal.clone());
+            let source = Source { journal, state, seal, committed: writer.committed() };
+            Audit::start(&path, source, Arc::clone(&clock), lifecycle).await?
+        }
+        None => Audit::OFF,
+    };
     let last_used = Arc::new(LastUsed::default());
     let keep = Arc::clone(&last_used).keep(Arc::clone(&journal), lifecycle.stop.clone());
     lifecycle.tasks.spawn(keep);
@@ -233,6 +245,7 @@ fn assemble(
     lifecycle.tasks.spawn(keep);
     Ok(Context {
         tasks: lifecycle.tasks.clone(),
+        audit,
         last_used,
         tokens: Tokens::new(seal, journal.id(), settings.signing_key_grace.0),
         passwords: Passwords::new(settings.password, Pool::start().map_err(StartError::Threads)?)?,

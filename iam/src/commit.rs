@@ -13,7 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tollgate_proto::iam::{Actor, Client};
 use tollgate_proto::ids::{OperationId, Seq};
 use tollgate_runtime::lifecycle::Lifecycle;
@@ -78,6 +78,7 @@ pub struct Settled {
 #[derive(Debug, Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Waiting>,
+    committed: watch::Receiver<Seq>,
 }
 
 /// A proposal and whoever waits for it.
@@ -96,9 +97,15 @@ impl Writer {
         lifecycle: &Lifecycle,
     ) -> Self {
         let (queue, proposals) = mpsc::channel(QUEUE);
-        let task = Task { journal, state, seal, proposals };
+        let (newest, committed) = watch::channel(Seq(0));
+        let task = Task { journal, state, seal, proposals, newest };
         lifecycle.tasks.spawn(task.run());
-        Self { queue }
+        Self { queue, committed }
+    }
+
+    /// Tells the newest entry that this process has seen committed, from now on.
+    pub fn committed(&self) -> watch::Receiver<Seq> {
+        self.committed.clone()
     }
 
     /// Proposes an operation and waits until it is durable or refused.
@@ -115,6 +122,7 @@ struct Task {
     state: State,
     seal: Seal,
     proposals: mpsc::Receiver<Waiting>,
+    newest: watch::Sender<Seq>,
 }
 
 impl Task {
@@ -164,10 +172,16 @@ impl Task {
         };
         let seq = row.seq;
         match self.journal.commit(open, row).await {
-            Ok(Committed::Ours) => group.answer(),
+            Ok(Committed::Ours) => {
+                self.newest.send_replace(seq);
+                group.answer()
+            }
             Ok(Committed::Conflict(winner)) => {
                 tracing::debug!(%seq, "another node was first");
                 let applied = self.adopt(winner).await;
+                if applied.is_ok() {
+                    self.newest.send_replace(seq);
+                }
                 group.again(applied)
             }
             Err(error) => {

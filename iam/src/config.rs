@@ -1,7 +1,7 @@
 //! The section `[iam]` of `tollgate.toml`. Its documented defaults are in `iam/default.toml`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use tollgate_runtime::units::Period;
@@ -10,6 +10,11 @@ use crate::tokens::MIN_GRACE;
 
 /// The documented defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../default.toml");
+
+/// The audit file in the data folder, unless a setting names another.
+const AUDIT_FILE: &str = "audit.jsonl";
+/// Names no audit file, but that there is none.
+const OFF: &str = "off";
 
 /// `[iam]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,7 +46,7 @@ pub struct IamSettings {
     pub seal_key_file: Option<PathBuf>,
     /// Passwords.
     pub password: PasswordSettings,
-    /// Where audit lines go; none: nowhere. Not offered yet.
+    /// Where audit lines go; none: `audit.jsonl` in the data folder; `off`: nowhere.
     #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
     pub audit_file: Option<PathBuf>,
     /// Whether `listen` may be an address that others reach, without TLS.
@@ -107,9 +112,6 @@ pub enum InvalidSettings {
         Period(MIN_GRACE)
     )]
     Grace,
-    /// Nothing writes them yet; silence would look like a trail.
-    #[error("iam.audit_file is not offered yet; leave it empty")]
-    NoAudit,
     /// Not built in.
     #[error("iam.journal = \"cql\" is not built into this program")]
     NoCql,
@@ -139,12 +141,18 @@ impl IamSettings {
         if self.signing_key_grace.0 < MIN_GRACE {
             return Err(InvalidSettings::Grace);
         }
-        if self.audit_file.is_some() {
-            return Err(InvalidSettings::NoAudit);
-        }
         match self.journal {
             JournalKind::Embedded => Ok(mode),
             JournalKind::Cql => Err(InvalidSettings::NoCql),
+        }
+    }
+
+    /// Where audit lines go, if anywhere.
+    pub fn audit_file(&self) -> Option<PathBuf> {
+        match self.audit_file.as_deref() {
+            None => Some(self.data_dir.join(AUDIT_FILE)),
+            Some(path) if path == Path::new(OFF) => None,
+            Some(path) => Some(path.to_owned()),
         }
     }
 }
@@ -181,6 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn there_is_an_audit_file_unless_it_is_off() {
+        let check = |value: &str, expect: Option<&str>| {
+            let settings = with(&[("iam.data_dir", "data"), ("iam.audit_file", value)]);
+            assert_eq!(settings.audit_file(), expect.map(PathBuf::from));
+        };
+        check("", Some("data/audit.jsonl"));
+        check("off", None);
+        check("./off", Some("./off"));
+        check("/var/log/audit", Some("/var/log/audit"));
+    }
+
+    #[test]
     fn what_cannot_be_used_says_so() {
         let check = |more: &[(&'static str, &str)], expect: &str| {
             let all = [&[("iam.bootstrap_mode", "bootstrap")], more].concat();
@@ -207,7 +227,6 @@ mod tests {
             &[("iam.signing_key_grace", "1h")],
             "iam.signing_key_grace must be at least 61m: tokens live for an hour",
         );
-        check(&[("iam.audit_file", "x")], "iam.audit_file is not offered yet; leave it empty");
         check(&[("iam.journal", "cql")], "iam.journal = \"cql\" is not built into this program");
     }
 }

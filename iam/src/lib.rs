@@ -14,6 +14,7 @@ pub mod policy;
 pub mod commit;
 pub mod journal;
 pub mod feed;
+pub mod audit;
 pub mod snapshots;
 pub mod last_used;
 pub mod tokens;

@@ -31,6 +31,7 @@ use tollgate_proto::iam::{Actor, Client, Operation, Reply};
 use tollgate_proto::ids::{OperationId, Seq};
 use tollgate_runtime::clock::SharedClock;
 
+use crate::audit::Audit;
 use crate::commit::{Decided, Proposal, Settled, Writer};
 use crate::config::BootstrapMode;
 use crate::journal::Journal;
@@ -51,6 +52,8 @@ pub struct Context {
     pub journal: Arc<dyn Journal>,
     /// The only way to change anything.
     pub writer: Writer,
+    /// What leaves no entry is written down there.
+    pub audit: Audit,
     /// Hashing.
     pub passwords: Passwords,
     /// Brakes on guessing.
@@ -91,11 +94,13 @@ pub struct Answered {
     pub reply: Reply,
     /// The entry.
     pub seq: Option<Seq>,
+    /// The session that it opened, with its user.
+    pub opened: Option<Actor>,
 }
 
 impl From<Reply> for Answered {
     fn from(reply: Reply) -> Self {
-        Self { reply, seq: None }
+        Self { reply, ..Self::default() }
     }
 }
 
@@ -240,7 +245,7 @@ fn first_outcome(
         caller::live(&view, request)?;
     }
     let reply = reply_to(&view, &done.outcome, request.now_ms, true)?;
-    Ok(Some(Answered { reply, seq: Some(done.seq) }))
+    Ok(Some(Answered { reply, seq: Some(done.seq), opened: None }))
 }
 
 /// Hands an operation to the writer; `decide` was asked on the present state before.
@@ -279,7 +284,7 @@ async fn decide_and_commit(
 fn answer(context: &Context, request: &Request, settled: &Settled) -> Result<Answered, Refused> {
     let view = context.state.view()?;
     let reply = reply_to(&view, &settled.outcome, request.now_ms, settled.repeated)?;
-    Ok(Answered { reply, seq: Some(settled.seq) })
+    Ok(Answered { reply, seq: Some(settled.seq), opened: None })
 }
 
 fn reply_to(view: &View, outcome: &Outcome, now_ms: u64, repeated: bool) -> Result<Reply, Refused> {

@@ -12,6 +12,11 @@ pub fn format(ms: u64) -> String {
     }
 }
 
+/// A time in nanoseconds since 1970 for the audit file: UTC, all nine digits.
+pub fn format_ns(ns: u64) -> String {
+    format!("{:.9}", Timestamp::from_nanosecond(ns.into()).unwrap_or_default())
+}
+
 /// A time from a request, in milliseconds since 1970; one without an offset is none.
 pub fn parse(text: &str) -> Option<u64> {
     let time: Timestamp = text.parse().ok()?;
@@ -26,6 +31,7 @@ mod tests {
     fn times_carry_an_offset_both_ways() {
         assert_eq!(format(0), "1970-01-01T00:00:00+00:00");
         assert_eq!(format(1_800_000_000_123), "2027-01-15T08:00:00.123+00:00");
+        assert_eq!(format_ns(1_800_000_000_123_000_001), "2027-01-15T08:00:00.123000001Z");
         assert_eq!(parse(&format(1_800_000_000_123)), Some(1_800_000_000_123));
         assert_eq!(parse("2027-01-15T10:00:00+02:00"), Some(1_800_000_000_000));
         assert_eq!(parse("2027-01-15T08:00:00Z"), Some(1_800_000_000_000));

@@ -1,8 +1,8 @@
 //! The rim: bytes become questions, outcomes become answers.
 //!
 //! In: a call, after the service secret was accepted. Out: an answer with its mark; this is the
-//! only place where a refusal becomes what the caller reads. Never: text from inside. A fault of
-//! ours is logged here, once, and nowhere else.
+//! only place where a refusal becomes what the caller reads; `audit` gets the true reason. Never:
+//! text from inside. A fault of ours is logged here, once, and nowhere else.
 
 pub mod http;
 mod admission;
@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
-use tollgate_proto::iam::{Answer, Call, Mark, Outcome, Question, Refusal, RefusalKind};
+use tollgate_proto::iam::{Actor, Answer, Call, Mark, Outcome, Question, Refusal, RefusalKind};
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::lifecycle::Lifecycle;
 
+use crate::audit::{Answered, Asked};
 use crate::operation::{self, Context, Request, access};
 use crate::policy::Denied;
 use crate::refused::Refused;
@@ -39,10 +40,15 @@ impl Rim {
     async fn answer(&self, call: Call) -> Answer {
         let id = call.id;
         let mark = newest(&self.context);
-        let (seq, outcome) = match self.admission.admit(&call.question) {
+        let asked = Asked::of(&call, &self.context.audit);
+        let done = match self.admission.admit(&call.question) {
             Ok(place) => self.ask_in_time(place, call).await,
-            Err(refused) => (None, Err(refused)),
+            Err(refused) => Err(refused).into(),
         };
+        if let Some(asked) = asked {
+            asked.answered(&self.context.audit, done.answered());
+        }
+        let Done { seq, outcome, .. } = done;
         let outcome = outcome.unwrap_or_else(|refused| {
             tracing::debug!(request.id = %id, %refused, "refused");
             Outcome::Refused(told(refused))
@@ -51,13 +57,13 @@ impl Rim {
         Answer { mark: Mark { journal, seq: mark.max(seq.unwrap_or_default()) }, outcome }
     }
 
-    async fn ask_in_time(&self, place: Place, call: Call) -> Asked {
+    async fn ask_in_time(&self, place: Place, call: Call) -> Done {
         let (id, deadline) = (call.id, deadline_of(&call.question));
         let context = Arc::clone(&self.context);
         let work = async move {
             match place.turn().await {
                 Ok(_turn) => ask(&context, call).await,
-                Err(refused) => (None, Err(refused)),
+                Err(refused) => Err(refused).into(),
             }
         };
         let task = AbortOnDropHandle::new(self.lifecycle.tasks.spawn(work));
@@ -65,9 +71,9 @@ impl Rim {
             Ok(Ok(answered)) => answered,
             Ok(Err(_)) => {
                 tracing::error!(request.id = %id, "a call panicked");
-                (None, Err(Refused::internal("a call panicked")))
+                Err(Refused::internal("a call panicked")).into()
             }
-            Err(_) => (None, Err(Refused::Unavailable("the deadline has passed"))),
+            Err(_) => Err(Refused::Unavailable("the deadline has passed")).into(),
         }
     }
 }
@@ -93,14 +99,34 @@ fn deadline_of(question: &Question) -> Duration {
     if hashes { HASHING_DEADLINE } else { DEADLINE }
 }
 
-type Asked = (Option<Seq>, Result<Outcome, Refused>);
+/// What came of a call.
+struct Done {
+    /// The entry that it made.
+    seq: Option<Seq>,
+    /// The session that it opened, with its user.
+    opened: Option<Actor>,
+    outcome: Result<Outcome, Refused>,
+}
 
-async fn ask(context: &Context, call: Call) -> Asked {
+impl Done {
+    fn answered(&self) -> Answered<'_> {
+        let (outcome, opened) = (self.outcome.as_ref(), self.opened.as_ref());
+        Answered { outcome, is_entered: self.seq.is_some(), opened }
+    }
+}
+
+impl From<Result<Outcome, Refused>> for Done {
+    fn from(outcome: Result<Outcome, Refused>) -> Self {
+        Self { seq: None, opened: None, outcome }
+    }
+}
+
+async fn ask(context: &Context, call: Call) -> Done {
     if let Some(at_least) = call.at_least
         && at_least.journal == context.journal.id()
         && at_least.seq > newest(context)
     {
-        return (None, Err(Refused::Unavailable("this node is behind")));
+        return Err(Refused::Unavailable("this node is behind")).into();
     }
     let now_ms = context.clock.now_ms();
     let outcome = match call.question {
@@ -123,12 +149,14 @@ async fn ask(context: &Context, call: Call) -> Asked {
         Question::Operate { actor, operation } => {
             let request = Request { id: call.id, client: call.client, actor, now_ms };
             return match operation::operate(context, &request, operation).await {
-                Ok(answered) => (answered.seq, Ok(Outcome::Reply(answered.reply))),
-                Err(refused) => (None, Err(refused)),
+                Ok(operation::Answered { reply, seq, opened }) => {
+                    Done { seq, opened, outcome: Ok(Outcome::Reply(reply)) }
+                }
+                Err(refused) => Err(refused).into(),
             };
         }
     };
-    (None, outcome)
+    outcome.into()
 }
 
 /// What the caller is told.

@@ -10,7 +10,7 @@ mod event;
 mod chain;
 mod head;
 
-pub use chain::{AuditKey, Broken, Fault, Link, MAX_LINE, Verifier};
+pub use chain::{AuditKey, Broken, Fault, Link, MAX_LINE, Verifier, read_line};
 pub use event::Event;
 pub use head::{Head, Next, head_path};
 pub use line::{CredentialKind, Line, Peer, Target, TargetKind, Text, VERSION, Verdict, Who};

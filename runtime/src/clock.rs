@@ -16,6 +16,11 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn now_s(&self) -> u64 {
         self.now_ms() / 1_000
     }
+
+    /// Nanoseconds since 1970, UTC, as finely as the clock knows them.
+    fn now_ns(&self) -> u64 {
+        self.now_ms().saturating_mul(1_000_000)
+    }
 }
 
 /// A clock that is handed around.
@@ -33,10 +38,15 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that others take")]
     fn now_ms(&self) -> u64 {
+        self.now_ns() / 1_000_000
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that others take")]
+    fn now_ns(&self) -> u64 {
         let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        // Enough until the year 2554.
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

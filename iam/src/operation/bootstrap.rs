@@ -58,11 +58,13 @@ pub(super) async fn claim(context: &Context, request: &Request) -> Result<Answer
 /// Every way not to get in by bootstrap looks like any other.
 pub(super) fn masked(refused: Refused) -> Refused {
     match refused {
-        Refused::Internal(_) | Refused::Unavailable(_) | Refused::TooMany { .. } => refused,
+        Refused::Internal(_)
+        | Refused::Unavailable(_)
+        | Refused::TooMany { .. }
+        | Refused::Unauthenticated(_) => refused,
         Refused::Invalid(_)
         | Refused::NotFound(_)
         | Refused::Duplicate(_)
-        | Refused::Unauthenticated(_)
         | Refused::Denied(_)
         | Refused::NotPermitted(_)
         | Refused::WeakPassword(_)

@@ -2,6 +2,7 @@
 //! with a context that backends get to see and no decision looks at.
 
 use tollgate_proto::capability::Capability;
+use tollgate_proto::iam::{Actor, Credential};
 use tollgate_proto::ids::{SessionId, WorkspaceId};
 use tollgate_proto::json::{self, Limits, Object};
 use tollgate_proto::jwt::Minter;
@@ -56,6 +57,15 @@ pub(super) fn mint(
         id: SessionId(draw::uuid()?),
         minted: Some(Minted { by: Minter { sub: minter.id, ae: minter.auth_epoch }, user_context }),
     };
+    let opened = Actor {
+        user: session.user,
+        credential: Credential::Minted {
+            session: session.id,
+            by: minter.id,
+            epoch: minter.auth_epoch,
+        },
+        auth_epoch: session.auth_epoch,
+    };
     let issued = context.tokens.issue(&view, &session, request.now_ms / 1_000)?;
     tracing::info!(
         operation = "mint-token",
@@ -65,7 +75,7 @@ pub(super) fn mint(
         request.id = %request.id,
         "done"
     );
-    Ok(session::disclose(&issued).into())
+    Ok(Answered { reply: session::disclose(&issued), seq: None, opened: Some(opened) })
 }
 
 /// The user that a token is for; without a name, the caller. That there is none is said only to

@@ -1,7 +1,7 @@
 //! What users do for themselves: open a session, look at themselves, change their password.
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::Reply;
+use tollgate_proto::iam::{Actor, Credential, Reply};
 use tollgate_proto::ids::{SessionId, WorkspaceId};
 
 use super::rehash::{self, Verified};
@@ -39,13 +39,13 @@ pub(super) async fn login(
         (_, None) => Err(Refused::Unauthenticated("no such user")),
         (false, Some(_)) => Err(Refused::Unauthenticated("wrong password")),
     };
-    let issued = settle(attempt, opened)?;
+    let (issued, actor) = settle(attempt, opened)?;
     if let (Some(user), Some(kept)) = (user, kept)
         && context.passwords.is_outdated(&kept)
     {
         rehash::later(context, Verified { user: user.id, password, kept });
     }
-    Ok(disclose(&issued).into())
+    Ok(Answered { reply: disclose(&issued), seq: None, opened: Some(actor) })
 }
 
 /// The reply that holds a token.
@@ -63,7 +63,7 @@ fn open_session(
     request: &Request,
     checked: &User,
     workspace: Option<&str>,
-) -> Result<Issued, Refused> {
+) -> Result<(Issued, Actor), Refused> {
     let view = context.state.view()?;
     let user = state::user(&view, checked.id)?
         .filter(|user| user.is_live() && user.auth_epoch == checked.auth_epoch)
@@ -80,7 +80,12 @@ fn open_session(
         id: SessionId(draw::uuid()?),
         minted: None,
     };
-    context.tokens.issue(&view, &session, request.now_ms / 1_000)
+    let actor = Actor {
+        user: session.user,
+        credential: Credential::Session(session.id),
+        auth_epoch: session.auth_epoch,
+    };
+    Ok((context.tokens.issue(&view, &session, request.now_ms / 1_000)?, actor))
 }
 
 /// The workspace of a session: the one asked for, if the user may use it; else the home.

@@ -27,6 +27,8 @@ mod mint;
 #[cfg(test)]
 mod transport;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod process;

@@ -1,6 +1,7 @@
 //! The chain: how a line is sealed behind another, and what is wrong with a file.
 
 use std::fmt;
+use std::io::{self, BufRead, ErrorKind};
 
 use hmac::Hmac;
 use serde::{Deserialize, Serialize};
@@ -143,6 +144,32 @@ fn open(key: &Hmac<Sha256>, text: &[u8]) -> Result<Mac, Fault> {
         return Err(Fault::Changed);
     }
     Ok(mac)
+}
+
+/// Takes the next line with its end of line, if it has one, and tells how many bytes it had; none
+/// are left at 0. What is longer than [`MAX_LINE`] is no line and is not kept whole.
+pub fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+    line.clear();
+    let mut size = 0;
+    loop {
+        let there = match from.fill_buf() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            there => there?,
+        };
+        let end = memchr::memchr(b'\n', there);
+        let taken = end.map_or(there.len(), |at| at + 1);
+        let room = MAX_LINE - line.len();
+        line.extend(there.iter().take(taken.min(room)));
+        from.consume(taken);
+        size += taken as u64;
+        if end.is_some() && taken > room {
+            line.pop();
+            line.push(b'\n');
+        }
+        if end.is_some() || taken == 0 {
+            return Ok(size);
+        }
+    }
 }
 
 /// Follows the chain through the lines of one file, or of several in the order in which they were

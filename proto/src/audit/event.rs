@@ -88,6 +88,8 @@ events! {
     LoginOk = "login.ok",
     /// A login was refused.
     LoginFail = "login.fail",
+    /// A session was minted for somebody else.
+    TokenMint = "token.mint",
     /// A credential was accepted.
     AuthOk = "auth.ok",
     /// A credential or password was refused, or the actor is no longer live.

@@ -17,12 +17,21 @@ pub struct Head {
     pub journal: JournalId,
     /// What is to be written next.
     pub next: Next,
-    /// The last line.
-    pub last: Mac,
+    /// The last line; none before the first.
+    pub last: Option<Mac>,
+}
+
+impl Head {
+    /// Whether a file that verifies may end, or have ended, where this says.
+    ///
+    /// `begins` is the line before its first one, `has` tells whether a line is in it.
+    pub fn is_met(&self, begins: Option<Mac>, has: impl FnOnce(Mac) -> bool) -> bool {
+        self.last.is_none_or(|last| begins == Some(last) || has(last))
+    }
 }
 
 /// What of a journal is to be written next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Next {
     /// The entry.
     pub seq: Seq,

@@ -61,6 +61,9 @@ pub struct Who {
     pub kind: CredentialKind,
     /// The record of the API key, or the session.
     pub credential_id: uuid::Uuid,
+    /// Who minted the session, if it was minted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minted_by: Option<UserId>,
 }
 
 /// What somebody acts with.
@@ -77,12 +80,14 @@ pub enum CredentialKind {
 
 impl From<&Actor> for Who {
     fn from(actor: &Actor) -> Self {
-        let (kind, credential_id) = match actor.credential {
-            Credential::Key(key) => (CredentialKind::ApiKey, key.0),
-            Credential::Session(session) => (CredentialKind::Session, session.0),
-            Credential::Minted { session, .. } => (CredentialKind::MintedSession, session.0),
+        let (kind, credential_id, minted_by) = match actor.credential {
+            Credential::Key(key) => (CredentialKind::ApiKey, key.0, None),
+            Credential::Session(session) => (CredentialKind::Session, session.0, None),
+            Credential::Minted { session, by, epoch: _ } => {
+                (CredentialKind::MintedSession, session.0, Some(by))
+            }
         };
-        Self { id: actor.user, kind, credential_id }
+        Self { id: actor.user, kind, credential_id, minted_by }
     }
 }
 

@@ -122,7 +122,7 @@ fn a_head_is_believed_only_as_it_was_written() {
     let last = key("a").open(&lines()[4]).unwrap().mac;
     let next = Next { seq: Seq(16), act: 0 };
     let journal = JournalId(Uuid::from_u128(1));
-    let head = Head { time: "now".to_owned(), journal, next, last };
+    let head = Head { time: "now".to_owned(), journal, next, last: Some(last) };
     let text = key("a").seal_head(&head).unwrap();
     assert_eq!(key("a").open_head(&text), Some(head));
     assert_eq!(key("b").open_head(&text), None);
@@ -138,4 +138,26 @@ fn a_name_is_known_again_under_the_same_key_only() {
     assert_eq!(key("a").name("ann"), key("a").name("ann"));
     assert_ne!(key("a").name("ann"), key("a").name("bob"));
     assert_ne!(key("a").name("ann"), key("b").name("ann"));
+}
+
+#[test]
+fn lines_are_read_whole_and_monsters_are_not_kept() {
+    let check = |text: &[u8], expect: &[(u64, &[u8])]| {
+        // Whatever the buffers are.
+        for size in [1, 7, 100_000] {
+            let mut from = io::BufReader::with_capacity(size, text);
+            let mut line = Vec::new();
+            for (length, text) in expect {
+                assert_eq!(read_line(&mut from, &mut line).unwrap(), *length);
+                assert_eq!(line, *text);
+            }
+            assert_eq!(read_line(&mut from, &mut line).unwrap(), 0);
+        }
+    };
+    check(b"", &[]);
+    check(b"one\n\ntwo\ncu", &[(4, b"one\n"), (1, b"\n"), (4, b"two\n"), (2, b"cu")]);
+    let long = [&[b'x'; MAX_LINE + 10], &b"\nnext\n"[..]].concat();
+    let kept = [&[b'x'; MAX_LINE - 1], &b"\n"[..]].concat();
+    check(&long, &[(MAX_LINE as u64 + 11, &kept), (5, b"next\n")]);
+    check(&[0; MAX_LINE + 10], &[(MAX_LINE as u64 + 10, &[0; MAX_LINE])]);
 }

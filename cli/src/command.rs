@@ -32,6 +32,7 @@ mod remove_user_grant;
 mod can_i;
 mod mint_token;
 mod rotate_signing_key;
+mod audit;
 mod call;
 mod install_links;
 mod completions;
@@ -129,6 +130,8 @@ enum Command {
     MintToken(mint_token::Args),
     /// Publish the next signing key, which signs soon; or revoke one
     RotateSigningKey(rotate_signing_key::Args),
+    /// Read and verify the audit file of IAM
+    Audit(audit::Args),
     /// Call a service and print its answer
     Call(call::Args),
     /// Make a link tg-COMMAND for every command
@@ -197,6 +200,7 @@ impl Cli {
             Command::CanI(args) => can_i::run(args, context).await,
             Command::MintToken(args) => mint_token::run(args, context).await,
             Command::RotateSigningKey(args) => rotate_signing_key::run(args, context).await,
+            Command::Audit(args) => audit::run(args, context).await,
             Command::Call(args) => call::run(args, context).await,
             Command::InstallLinks(args) => install_links::run(&args, context),
             Command::Completions(args) => completions::run(&args, context),

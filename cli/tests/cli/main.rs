@@ -6,6 +6,7 @@ mod harness;
 mod commands;
 mod kept;
 mod call;
+mod audit;
 mod iam;
 mod shells;
 mod real;

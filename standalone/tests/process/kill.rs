@@ -1,23 +1,29 @@
-//! SIGKILL at a moment that nobody chose: whatever was acknowledged is there afterwards.
+//! SIGKILL at a moment that nobody chose: whatever was acknowledged is there afterwards, and has its
+//! line in the audit file.
 //!
 //! `TOLLGATE_KILLS` says how often; a few times without it.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde_json::{Value, json};
+use tollgate_proto::audit::{AuditKey, Event, Line, Verifier, read_line};
+use tollgate_proto::seal_key::SealKey;
 
-use crate::server::{Folder, Server, Started, post};
+use crate::server::{Folder, PATIENCE, Server, Started, post};
 
 const WRITERS: u64 = 4;
 
 /// What the server said it had done.
 enum Acknowledged {
     User { id: String },
-    Key { user: String, key: String },
-    Revoked { key: String },
+    Key { user: String, id: String, key: String },
+    Revoked { id: String, key: String },
 }
 
 #[test]
@@ -48,6 +54,9 @@ fn what_was_acknowledged_outlives_kills() {
         server = folder.serve();
         check(&server, &admin, &acknowledged);
     }
+    let (status, said) = server.terminate(PATIENCE);
+    assert_eq!(status, Some(0), "{said:?}");
+    check_audit(&folder.data(), &acknowledged);
 }
 
 #[test]
@@ -81,10 +90,10 @@ fn write(address: SocketAddr, admin: &str, name: &str, sender: &Sender<Acknowled
             let made = ask(json!({ "operation": "create-api-key", "key": key }))?;
             let (id, key) = (text(&made["api_key"]["id"]), text(&made["api_key_plaintext"]));
             if is_kept {
-                tell(Acknowledged::Key { user: user.clone(), key });
+                tell(Acknowledged::Key { user: user.clone(), id, key });
             } else {
                 ask(json!({ "operation": "revoke-api-key", "key_id": id }))?;
-                tell(Acknowledged::Revoked { key });
+                tell(Acknowledged::Revoked { id, key });
             }
         }
         Some(())
@@ -101,13 +110,38 @@ fn check(server: &Server, admin: &str, acknowledged: &[Acknowledged]) {
             Acknowledged::User { id } => {
                 assert!(users.iter().any(|user| user["id"] == **id), "user {id} is lost");
             }
-            Acknowledged::Key { user, key } => {
+            Acknowledged::Key { user, id: _, key } => {
                 assert_eq!(server.whoami(key).as_ref(), Some(user), "a key of {user} is lost");
             }
-            Acknowledged::Revoked { key } => {
+            Acknowledged::Revoked { id: _, key } => {
                 assert_eq!(server.whoami(key), None, "a revocation is lost");
             }
         }
+    }
+}
+
+/// The chain of the audit file is whole, and whatever was acknowledged has one line in it.
+fn check_audit(data: &Path, acknowledged: &[Acknowledged]) {
+    let key = SecretString::from(std::fs::read_to_string(data.join("seal.key")).unwrap().trim());
+    let key = AuditKey::of(&SealKey::parse(&key).unwrap());
+    let bytes = std::fs::read(data.join("audit.jsonl")).unwrap();
+    let (mut from, mut text, mut verifier) = (&*bytes, Vec::new(), Verifier::default());
+    let mut lines: HashMap<(Event, String), u32> = HashMap::new();
+    while read_line(&mut from, &mut text).unwrap() > 0 {
+        verifier.take(&text, &key.open(&text)).unwrap();
+        let line: Line = serde_json::from_slice(&text).unwrap();
+        assert_ne!(line.event, Event::AuditBroken, "{line:?}");
+        if let Some(id) = line.target.and_then(|target| target.id) {
+            *lines.entry((line.event, id.to_string())).or_default() += 1;
+        }
+    }
+    for acknowledged in acknowledged {
+        let (event, id) = match acknowledged {
+            Acknowledged::User { id } => (Event::UserCreate, id),
+            Acknowledged::Key { id, .. } => (Event::KeyCreate, id),
+            Acknowledged::Revoked { id, .. } => (Event::KeyRevoke, id),
+        };
+        assert_eq!(lines.get(&(event, id.clone())), Some(&1), "lines of {event} {id}");
     }
 }
 

@@ -36,6 +36,9 @@ pub use transaction::{Open, View};
 pub use user::{user, user_by_name, users};
 pub use workspace::{workspace, workspace_folded, workspaces};
 
+/// redb's cache over a state in memory: what one transaction writes finds room in it.
+const MEMORY_CACHE: usize = 16 << 20;
+
 /// Why the state cannot be read or written. Every one of them is a fault of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -85,7 +88,10 @@ impl State {
     /// A state that is gone with the process: for a journal elsewhere, and for tests.
     pub fn in_memory() -> Result<Self, StateError> {
         let memory = redb::backends::InMemoryBackend::new();
-        let database = Database::builder().create_with_backend(memory).map_err(rows::store)?;
+        let mut builder = Database::builder();
+        // What is in memory need not be there twice.
+        builder.set_cache_size(MEMORY_CACHE);
+        let database = builder.create_with_backend(memory).map_err(rows::store)?;
         Self::in_database(Arc::new(database))
     }
 

@@ -201,6 +201,35 @@ async fn a_compacted_journal_goes_on(node: &Node) {
     assert!(matches!(refused, JournalError::BrokenBase), "{refused}");
 }
 
+/// A state is never made from entries of which the first are gone.
+async fn a_compacted_journal_without_a_snapshot_makes_no_state(node: &Node) {
+    let journal = &*node.journal;
+    node.append("first").await;
+    let at = node.state.view().unwrap().position().clone();
+    journal.truncate(Base::new(journal.id(), at.seq, at.head, &seal())).await.unwrap();
+    for name in ["second", "third"] {
+        let empty = State::in_memory().unwrap();
+        let refused = replay::catch_up(journal, &empty, &seal()).await.unwrap_err();
+        assert!(matches!(refused, JournalError::NoSnapshot(Seq(1))), "{refused}");
+        node.append(name).await;
+    }
+}
+
+/// Where every entry is there, a snapshot that is of no use does no harm.
+async fn a_broken_snapshot_is_passed_over(node: &Node) {
+    let journal = &*node.journal;
+    node.append("first").await;
+    let position = node.state.view().unwrap().position().clone();
+    let junk = move |to: &mut dyn std::io::Write| {
+        to.write_all(&[0; 100]).unwrap();
+        Ok(position)
+    };
+    journal.save_snapshot(Box::new(junk)).await.unwrap();
+    let again = State::in_memory().unwrap();
+    assert_eq!(replay::catch_up(journal, &again, &seal()).await.unwrap(), Seq(1));
+    assert_eq!(again.view().unwrap().position(), node.state.view().unwrap().position());
+}
+
 /// What has no order is kept beside it.
 async fn rows_aside_are_kept(node: &Node) {
     let journal = &node.journal;
@@ -240,6 +269,8 @@ laws! {
     a_snapshot_and_the_entries_behind_it_are_the_state,
     a_snapshot_is_kept_whole_or_not_at_all,
     a_compacted_journal_goes_on,
+    a_compacted_journal_without_a_snapshot_makes_no_state,
+    a_broken_snapshot_is_passed_over,
     rows_aside_are_kept,
 }
 

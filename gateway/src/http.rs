@@ -11,7 +11,7 @@ mod upgrade;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -25,32 +25,33 @@ use axum::{Extension, Router};
 use crate::handles::Handles;
 use crate::peer::Peer;
 
-/// The largest body of a request that carries a credential or an operation of IAM.
+/// The largest body of a login, which anybody may send.
+const LOGIN_BODY: usize = 4 << 10;
+/// The largest body of a stranger, and of an operation of IAM.
 const SMALL_BODY: usize = 64 << 10;
-/// The largest body of a request to a service.
+/// The largest body of a request to a service, from somebody who is authenticated.
 const LARGE_BODY: usize = 8 << 20;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// All paths of the public listener.
 pub(crate) fn router(handles: Arc<Handles>) -> Router {
-    let small = Router::new()
+    let requests = Router::new()
         .route("/api/v1/auth/bootstrap", post(auth::bootstrap))
         .route("/api/v1/auth/bootstrap-status", post(auth::bootstrap_status))
         .route("/api/v1/auth/login", post(auth::login))
         .route("/api/v1/auth/change-password", post(auth::change_password))
         .route("/api/v1/iam", post(calls::iam))
-        .layer(DefaultBodyLimit::max(SMALL_BODY));
-    let large = Router::new()
         .route("/api/v1/{kind}", post(calls::service))
         .route("/api/v1/flow/{flow}/service/{*kind}", post(calls::flow_service))
-        .layer(DefaultBodyLimit::max(LARGE_BODY));
-    let requests = small.merge(large).layer(from_fn_with_state(Arc::clone(&handles), require_tls));
+        .layer(from_fn_with_state(Arc::clone(&handles), require_tls));
     Router::new()
         .route("/api/v1/socket", get(upgrade::socket))
         // The path that TrustGraph's browser client asks for by itself.
         .route("/api/socket", get(upgrade::socket))
         .merge(requests)
+        .fallback(answer::no_such_path)
+        .method_not_allowed_fallback(answer::wrong_method)
         .layer(from_fn(protect))
         .with_state(handles)
 }

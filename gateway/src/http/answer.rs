@@ -1,12 +1,9 @@
 //! What HTTP callers are answered.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
-use axum::extract::FromRequest;
-use axum::extract::Request;
 use axum::extract::rejection::BytesRejection;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tollgate_proto::error::{ErrorKind, WireError};
@@ -24,7 +21,8 @@ pub(super) fn refuse(error: &WireError) -> Response {
     let status =
         StatusCode::from_u16(error.kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, reply::http_error(error));
-    if let Some(after) = error.retry_after_ms.map(|ms| Duration::from_millis(ms).as_secs().max(1)) {
+    // In whole seconds, and never too early.
+    if let Some(after) = error.retry_after_ms.map(|ms| ms.div_ceil(1_000).max(1)) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after));
     }
     response
@@ -40,8 +38,26 @@ pub(super) fn bad_request(message: &'static str) -> Response {
     refuse(&WireError::with_message(ErrorKind::InvalidRequest, message))
 }
 
-/// The body of a request as text: within its limit, in time, UTF-8.
-pub(super) async fn read_body(request: Request) -> Result<String, Response> {
+/// A path that is none of ours. The text is what existing clients see, who ask to learn whether
+/// a gateway is there at all.
+pub(super) async fn no_such_path() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "404: Not Found")
+}
+
+/// A path of ours, asked in another way.
+pub(super) async fn wrong_method() -> (StatusCode, &'static str) {
+    (StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed")
+}
+
+/// The body of a request as text: at most so many bytes, as they were sent, in time, UTF-8.
+pub(super) async fn read_body(mut request: Request, most: usize) -> Result<String, Response> {
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        return Err(json(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            r#"{"error":"a body with a Content-Encoding is not taken"}"#.into(),
+        ));
+    }
+    DefaultBodyLimit::max(most).apply(&mut request);
     let bytes = match tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, &())).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(BytesRejection::FailedToBufferBody(error)))
@@ -66,4 +82,34 @@ fn json(status: StatusCode, body: String) -> Response {
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_come_back_too_early() {
+        let check = |ms, seconds| {
+            let limited = WireError::new(ErrorKind::RateLimited);
+            let refusal = refuse(&WireError { retry_after_ms: Some(ms), ..limited });
+            assert_eq!(refusal.headers()[RETRY_AFTER], seconds);
+        };
+        check(0, "1");
+        check(1_000, "1");
+        check(1_001, "2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let endless = stream::pending::<Result<Bytes, std::io::Error>>();
+        let request = Request::new(Body::from_stream(endless));
+        let refusal = read_body(request, 1).await.unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::REQUEST_TIMEOUT);
+        let body = axum::body::to_bytes(refusal.into_body(), 64).await.unwrap();
+        // As docs/openapi.json has it.
+        assert_eq!(body, r#"{"error":"the body came too slowly"}"#);
+    }
 }

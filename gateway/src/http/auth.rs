@@ -15,6 +15,7 @@ use tollgate_proto::secret::SecretString;
 
 use super::answer::{bad_request, ok, read_body, refuse};
 use super::calls::bearer_identity;
+use super::{LOGIN_BODY, SMALL_BODY};
 use crate::handles::Handles;
 use crate::peer::Peer;
 
@@ -48,7 +49,7 @@ pub(super) async fn login(
         #[serde(default)]
         workspace: Option<String>,
     }
-    let body = match read_json::<Login>(request).await {
+    let body = match read_json::<Login>(request, LOGIN_BODY).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -80,7 +81,7 @@ pub(super) async fn change_password(
         Ok(None) => return refuse(&ErrorKind::AuthRequired.into()),
         Err(error) => return refuse(&error),
     };
-    let body = match read_json::<Change>(request).await {
+    let body = match read_json::<Change>(request, SMALL_BODY).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -144,8 +145,11 @@ fn mask(operation: &str, refusal: &Refusal) -> WireError {
     }
 }
 
-async fn read_json<T: for<'de> Deserialize<'de>>(request: Request) -> Result<T, Response> {
-    let text = read_body(request).await?;
+async fn read_json<T: for<'de> Deserialize<'de>>(
+    request: Request,
+    most: usize,
+) -> Result<T, Response> {
+    let text = read_body(request, most).await?;
     let is_object = check_limits(&text, Limits::STRANGER).is_ok() && Object::parse(&text).is_ok();
     if !is_object {
         return Err(bad_request("invalid json"));

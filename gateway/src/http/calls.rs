@@ -8,14 +8,15 @@ use axum::Extension;
 use axum::extract::{Path, Request as HttpRequest, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::{Client, Identity, Via};
 use tollgate_proto::json::{Limits, Object, ObjectError, check_limits};
 use tollgate_proto::secret::SecretString;
 
-use super::answer::{bad_request, ok, read_body, refuse};
+use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
+use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
 use crate::handles::Handles;
 use crate::iam::NotAuthenticated;
@@ -44,6 +45,9 @@ pub(super) async fn service(
     headers: HeaderMap,
     request: HttpRequest,
 ) -> Response {
+    if is_escaped(request.uri().path()) {
+        return no_such_path().await.into_response();
+    }
     call(&handles, peer, &headers, request, &kind, None).await
 }
 
@@ -55,7 +59,9 @@ pub(super) async fn flow_service(
     headers: HeaderMap,
     request: HttpRequest,
 ) -> Response {
-    if handles.registry.flow_service(&kind).is_none() {
+    // A flow may have any name; what comes behind it is matched as it was sent.
+    let escaped = request.uri().path().split_once("/service/").is_some_and(|(_, k)| is_escaped(k));
+    if escaped || handles.registry.flow_service(&kind).is_none() {
         return refuse(&WireError::with_message(ErrorKind::NotFound, "unknown kind"));
     }
     call(&handles, peer, &headers, request, &kind, Some(&flow)).await
@@ -70,11 +76,21 @@ async fn call(
     flow: Option<&str>,
 ) -> Response {
     let client = peer.client(Via::Http);
-    let body = match read_body(request).await {
+    let identity = bearer_identity(handles, headers, &client).await;
+    // Clients of old expect 401 before anything about the body here, and after it elsewhere.
+    if flow.is_some() && !matches!(identity, Ok(Some(_))) {
+        return refuse(&identity.err().unwrap_or(ErrorKind::AuthRequired.into()));
+    }
+    let (most, limits) = match identity {
+        Ok(Some(_)) if service == IAM => (SMALL_BODY, Limits::FRIEND),
+        Ok(Some(_)) => (LARGE_BODY, Limits::FRIEND),
+        Ok(None) | Err(_) => (SMALL_BODY, Limits::STRANGER),
+    };
+    let body = match read_body(request, most).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let object = match parse(&body) {
+    let object = match parse(&body, limits) {
         Ok(object) => object,
         Err(reason) => return bad_request(reason),
     };
@@ -83,7 +99,7 @@ async fn call(
     {
         return refusal;
     }
-    let identity = match bearer_identity(handles, headers, &client).await {
+    let identity = match identity {
         Ok(identity) => identity,
         Err(error) => return refuse(&error),
     };
@@ -116,8 +132,13 @@ async fn answer(
     tokio::join!(run, skip).0
 }
 
-fn parse(body: &str) -> Result<Object<'_>, &'static str> {
-    let object = check_limits(body, Limits::FRIEND).and_then(|()| Object::parse(body));
+/// Paths are matched byte for byte: an escape is another path.
+fn is_escaped(path: &str) -> bool {
+    path.contains('%')
+}
+
+fn parse(body: &str, limits: Limits) -> Result<Object<'_>, &'static str> {
+    let object = check_limits(body, limits).and_then(|()| Object::parse(body));
     object.map_err(|error| match error {
         ObjectError::NotJson => "invalid json",
         ObjectError::NotAnObject => "body must be an object",

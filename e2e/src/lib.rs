@@ -23,6 +23,8 @@ pub const PASSWORD: &str = "eleven green kettles sing";
 pub struct Tollgate {
     /// Where clients connect.
     pub address: SocketAddr,
+    /// Where the probes answer.
+    pub admin_address: SocketAddr,
     /// The admin's API key, once it is claimed.
     pub admin_key: String,
     life: Lifecycle,
@@ -62,8 +64,13 @@ impl Tollgate {
         let settings: Settings = config::load(&DEFAULTS, &flags, [])?;
         let life = Lifecycle::new();
         let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
-        let address = running.gateway.address;
-        Ok(Self { address, admin_key: String::new(), life, _data: data })
+        Ok(Self {
+            address: running.gateway.address,
+            admin_address: running.gateway.admin_address,
+            admin_key: String::new(),
+            life,
+            _data: data,
+        })
     }
 
     /// The base URL.

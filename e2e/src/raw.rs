@@ -1,12 +1,14 @@
 //! The wire by hand: what no SDK would send.
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -117,31 +119,70 @@ impl Socket {
     }
 }
 
-/// One HTTP/1.1 request on a connection of its own: status and JSON (null if it is none).
+/// One POST on a connection of its own: status and JSON (null if it is none).
 pub async fn post(
     address: SocketAddr,
     path: &str,
     token: Option<&str>,
     body: &[u8],
 ) -> anyhow::Result<(u16, Value)> {
-    let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\n{}Content-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
-        bearer.unwrap_or_default(),
-        body.len()
-    );
+    let bearer = token.map(|token| ("Authorization", format!("Bearer {token}")));
+    let answer = http(address, "POST", path, bearer.as_slice(), body).await?;
+    Ok((answer.status, serde_json::from_str(&answer.body).unwrap_or_default()))
+}
+
+/// What an HTTP server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, their names in small letters.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
+}
+
+/// One HTTP/1.1 request on a connection of its own, with headers of the test's own.
+pub async fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &[u8],
+) -> anyhow::Result<Answer> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Connection") {
+        head.push_str("Connection: close\r\n");
+    }
+    if method == "POST" {
+        write!(head, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())?;
+    }
+    for (name, value) in headers {
+        write!(head, "{name}: {value}\r\n")?;
+    }
+    head.push_str("\r\n");
     let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
+        let mut stream = BufReader::new(TcpStream::connect(address).await?);
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(body).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        anyhow::Ok(answer)
+        read_answer(&mut stream).await
     };
-    let answer = tokio::time::timeout(PATIENCE, exchange).await??;
-    let text = String::from_utf8(answer)?;
-    let (head, body) = text.split_once("\r\n\r\n").context("no head")?;
-    let status = head.split(' ').nth(1).context("no status")?.parse()?;
-    Ok((status, serde_json::from_str(body).unwrap_or_default()))
+    tokio::time::timeout(PATIENCE, exchange).await?
+}
+
+async fn read_answer(stream: &mut BufReader<TcpStream>) -> anyhow::Result<Answer> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let status = line.split(' ').nth(1).context("no status")?.parse()?;
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        stream.read_line(&mut line).await?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").map_or(Ok(0), |length| length.parse())?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok(Answer { status, headers, body: String::from_utf8(body)? })
 }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Moved};
 pub use operation::{
-    GrantInput, KeyInput, Operation, RequestError, UserInput, WorkspaceInput, known_operations,
+    GrantInput, KeyInput, Operation, RequestError, UserInput, WorkspaceInput, known_arguments,
+    known_operations,
 };
 pub use record::{
     ApiKeyRecord, EffectivePermissions, GrantRecord, Reply, ScopePermissions, UserRecord,

@@ -4,6 +4,7 @@ mod auth;
 mod calls;
 mod docs;
 mod http;
+mod openapi;
 mod python;
 mod sdk;
 mod tls;

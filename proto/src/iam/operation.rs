@@ -50,6 +50,11 @@ macro_rules! operations {
         pub const fn known_operations() -> &'static [&'static str] {
             &[$($name),*]
         }
+
+        /// The arguments of every operation, by its name: documents are checked against them.
+        pub const fn known_arguments() -> &'static [(&'static str, &'static [&'static str])] {
+            &[$(($name, &[$(stringify!($field)),*])),*]
+        }
     };
 }
 

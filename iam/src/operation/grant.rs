@@ -83,7 +83,7 @@ pub(super) fn resolve(
         None => Address::of(own, None),
     };
     let (user, grants) = if address.id() == own {
-        policy::allow(&live, &Action::ReadSelf)?;
+        policy::allow(&live, &Action::ReadOwnRights)?;
         (own, state::grants_of(&view, Subject::User(own))?)
     } else {
         seen(&view, &live, request, &address)?
@@ -162,8 +162,9 @@ struct NewGrant {
 
 impl NewGrant {
     fn decide(&self, state: &dyn Read) -> Result<Decided, Refused> {
-        let (allowed, Found { user, .. }) =
-            check(state, &self.request, &self.address, &self.place)?;
+        let (allowed, live) = check(state, &self.request, &self.place)?;
+        let Found { user, .. } =
+            self.address.find(state, &live, &self.request, Capability::IamAdmin)?;
         if let Scope::Workspace(id) = &self.place.scope
             && !caller::is_live(state, id)?
         {
@@ -206,14 +207,17 @@ struct EndGrant {
 
 impl EndGrant {
     fn decide(&self, state: &dyn Read) -> Result<Decided, Refused> {
-        let (allowed, Found { user, .. }) =
-            check(state, &self.request, &self.address, &self.place)?;
+        let (allowed, live) = check(state, &self.request, &self.place)?;
+        let Found { user, .. } = self
+            .address
+            .find(state, &live, &self.request, Capability::IamAdmin)
+            .map_err(like_one_without_it)?;
         let subject = Subject::User(user.id);
         let held = state::grants_of(state, subject)?;
         let gone = held.iter().filter(|grant| self.place.is_of(grant)).map(|grant| grant.id);
         let gone: Vec<_> = gone.collect();
         if gone.is_empty() {
-            return Err(Refused::NotFound("grant not found"));
+            return Err(not_held());
         }
         let account = Account::of(state, &user)?;
         let after = account.clone().without_grants(&gone);
@@ -223,17 +227,23 @@ impl EndGrant {
     }
 }
 
-/// Whether the caller may move a grant at a place, and for whom.
-fn check(
-    state: &dyn Read,
-    request: &Request,
-    address: &Address,
-    place: &Place,
-) -> Result<(Allowed, Found), Refused> {
+fn not_held() -> Refused {
+    Refused::NotFound("grant not found")
+}
+
+/// Whoever may take grants away in one workspace may name anybody: a user who is not there is
+/// told from one who does not hold the grant to those alone who may know who is there.
+fn like_one_without_it(refused: Refused) -> Refused {
+    match refused {
+        Refused::Denied(_) => not_held(),
+        other => other,
+    }
+}
+
+/// Whether the caller may move a grant at a place.
+fn check(state: &dyn Read, request: &Request, place: &Place) -> Result<(Allowed, Live), Refused> {
     let live = caller::live(state, request)?;
     let rights = Rights::of_one(place.what, &place.scope);
     let action = Action::MoveGrant { scope: &place.scope, rights: &rights };
-    let allowed = policy::allow(&live, &action)?;
-    let found = address.find(state, &live, request, Capability::IamAdmin)?;
-    Ok((allowed, found))
+    Ok((policy::allow(&live, &action)?, live))
 }

@@ -122,7 +122,7 @@ pub(super) fn whoami(context: &Context, request: &Request) -> Result<Answered, R
 pub(super) fn list_workspaces(context: &Context, request: &Request) -> Result<Answered, Refused> {
     let view = context.state.view()?;
     let live = caller::live(&view, request)?;
-    policy::allow(&live, &Action::ReadOwnWorkspaces)?;
+    policy::allow(&live, &Action::ReadOwnRights)?;
     let all = state::workspaces(&view)?;
     let own = all.iter().filter(|workspace| live.rights().reach(&workspace.id));
     Ok(Reply { workspaces: own.map(record::workspace).collect(), ..Reply::default() }.into())

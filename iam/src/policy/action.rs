@@ -15,10 +15,10 @@ use crate::record::{Scope, User};
 /// What can be done by an actor, with its target.
 #[derive(Debug)]
 pub enum Action<'a> {
-    /// Read its own record or the list of its own workspaces.
+    /// Read its own record.
     ReadSelf,
-    /// List the workspaces that it may use.
-    ReadOwnWorkspaces,
+    /// See what it may do, and where.
+    ReadOwnRights,
     /// Change its own password.
     ChangePassword {
         /// Whose was asked for.
@@ -128,12 +128,12 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
         return Err(Denied::TemporaryPassword);
     }
     let for_minted =
-        matches!(action, Action::ReadSelf | Action::ReadOwnWorkspaces | Action::EndOwnSession);
+        matches!(action, Action::ReadSelf | Action::ReadOwnRights | Action::EndOwnSession);
     if live.minted && !for_minted {
         return Err(Denied::Minted);
     }
     match action {
-        Action::ReadSelf | Action::ReadOwnWorkspaces | Action::EndOwnSession => Ok(Allowed::SELF),
+        Action::ReadSelf | Action::ReadOwnRights | Action::EndOwnSession => Ok(Allowed::SELF),
         Action::ChangePassword { user } if *user == live.user.id => Ok(Allowed::SELF),
         Action::ChangePassword { .. } => Err(Denied::NotSelf),
         Action::CreateUser { home, rights } => {

@@ -221,7 +221,7 @@ fn a_session_with_a_temporary_password_may_change_it_and_no_more() {
     assert!(allow(&live, &Action::ReadSelf).is_ok());
     assert!(allow(&live, &Action::ChangePassword { user: user(1).id }).is_ok());
     let refused = |action: Action<'_>| allow(&live, &action).unwrap_err();
-    assert_eq!(refused(Action::ReadOwnWorkspaces), Denied::TemporaryPassword);
+    assert_eq!(refused(Action::ReadOwnRights), Denied::TemporaryPassword);
     assert_eq!(refused(Action::CreateWorkspace), Denied::TemporaryPassword);
     let decision = decide(&live, Capability::Llm, &Resource::Deployment, None);
     assert_eq!(decision, Decision::Deny);

@@ -14,7 +14,8 @@ use tollgate_iam::config::{DEFAULTS, IamSettings};
 use tollgate_iam::{Running, StartError};
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::{
-    Actor, Answer, CALL_PATH, Check, Decision, Identity, Outcome, Refusal, RefusalKind, Reply,
+    Actor, Answer, CALL_PATH, Check, Credential, Decision, Identity, Outcome, Refusal, RefusalKind,
+    Reply,
 };
 use tollgate_proto::resource::Resource;
 use tollgate_runtime::clock::{Clock, ManualClock};
@@ -28,6 +29,9 @@ pub(crate) const SECRET: &str = "a service secret of 32 characters";
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 /// A password that is good enough.
 pub(crate) const PASSWORD: &str = "a long enough one";
+
+/// Another one.
+pub(crate) const NEW_PASSWORD: &str = "another long enough one";
 
 /// IAM, running.
 pub(crate) struct Iam {
@@ -50,6 +54,13 @@ impl Person {
 
     pub(crate) fn id(&self) -> String {
         self.identity.actor.user.to_string()
+    }
+
+    pub(crate) fn key_id(&self) -> String {
+        match self.actor().credential {
+            Credential::Key(id) => id.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -180,6 +191,39 @@ impl Iam {
         self.operate(None, operation).await
     }
 
+    /// Whoever has just logged in.
+    pub(crate) async fn session(&self, username: &str, password: &str) -> Person {
+        let jwt = self.login(username, password).await.unwrap().jwt.unwrap().expose().to_owned();
+        self.person(jwt).await
+    }
+
+    /// Gives a role or, where there is a colon, a capability.
+    pub(crate) async fn give(
+        &self,
+        by: &Person,
+        to: &Person,
+        what: &str,
+        workspace: &str,
+    ) -> Result<Reply, Refusal> {
+        self.by(by, grant("add-user-grant", to, what, workspace)).await
+    }
+
+    /// A reader of a workspace who manages it, and nothing beyond it.
+    pub(crate) async fn manager(&self, admin: &Person, workspace: &str, name: &str) -> Person {
+        let manager = self.member(admin, workspace, name, "reader").await;
+        for capability in [
+            "users:read",
+            "users:write",
+            "users:admin",
+            "keys:admin",
+            "workspaces:admin",
+            "iam:admin",
+        ] {
+            self.give(admin, &manager, capability, workspace).await.unwrap();
+        }
+        manager
+    }
+
     pub(crate) async fn authenticate(&self, credential: &str) -> Result<Identity, Refusal> {
         match self.ask(json!({"authenticate": {"credential": credential}})).await.outcome {
             Outcome::Identity(identity) => Ok(identity),
@@ -217,6 +261,15 @@ impl Iam {
         operation: serde_json::Value,
     ) -> Result<Reply, Refusal> {
         self.operate_as(Uuid::now_v7(), actor, operation).await
+    }
+
+    /// An operation of somebody.
+    pub(crate) async fn by(
+        &self,
+        person: &Person,
+        operation: serde_json::Value,
+    ) -> Result<Reply, Refusal> {
+        self.operate(Some(person.actor()), operation).await
     }
 
     /// An operation under an id.
@@ -276,6 +329,24 @@ fn post(secret: &str, body: &str) -> String {
         "POST {CALL_PATH} HTTP/1.1\r\nHost: iam\r\nAuthorization: Bearer {secret}\r\n\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
+}
+
+/// An operation about a user.
+pub(crate) fn about(operation: &str, user: &Person) -> serde_json::Value {
+    json!({"operation": operation, "user_id": user.id()})
+}
+
+/// An operation about a user's role or, where there is a colon, capability.
+pub(crate) fn grant(
+    operation: &str,
+    user: &Person,
+    what: &str,
+    workspace: &str,
+) -> serde_json::Value {
+    let kind = if what.contains(':') { "capability" } else { "role" };
+    let mut asked = about(operation, user);
+    asked["grant"] = json!({kind: what, "workspace": workspace});
+    asked
 }
 
 /// Checks what was refused, in the words of the wire.

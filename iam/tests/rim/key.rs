@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tollgate_proto::iam::{Credential, RefusalKind, Reply};
+use tollgate_proto::iam::{RefusalKind, Reply};
 use tollgate_proto::key::{Shape, shape};
 use uuid::Uuid;
 
-use super::harness::{Iam, Person, assert_denied, assert_nobody, assert_refused};
+use super::harness::{Iam, assert_denied, assert_nobody, assert_refused};
 
 fn create(owner: &str, name: &str, expires: &str) -> Value {
     let key = json!({"user_id": owner, "name": name, "expires": expires});
@@ -16,13 +16,6 @@ fn create(owner: &str, name: &str, expires: &str) -> Value {
 
 fn revoke(key_id: &str) -> Value {
     json!({"operation": "revoke-api-key", "key_id": key_id})
-}
-
-fn key_id(person: &Person) -> String {
-    match person.actor().credential {
-        Credential::Key(id) => id.to_string(),
-        other => panic!("{other:?}"),
-    }
 }
 
 fn plaintext(reply: Reply) -> String {
@@ -116,7 +109,7 @@ async fn keys_are_listed_to_their_owner_and_to_admins() {
     for by in [&ann, &admin] {
         let reply = iam.operate(Some(by.actor()), list(&ann.id())).await.unwrap();
         assert_eq!(reply.api_keys.len(), 1);
-        assert_eq!(reply.api_keys[0].id, key_id(&ann));
+        assert_eq!(reply.api_keys[0].id, ann.key_id());
         assert_eq!(reply.api_keys[0].prefix, ann.key[..7]);
     }
     assert_denied(iam.operate(Some(ann.actor()), list(&admin.id())).await);
@@ -129,12 +122,12 @@ async fn a_revoked_key_is_dead_at_once() {
     let (iam, admin) = Iam::claimed().await;
     let ann = iam.member(&admin, "acme", "ann", "reader").await;
     let bob = iam.member(&admin, "acme", "bob", "writer").await;
-    assert_denied(iam.operate(Some(bob.actor()), revoke(&key_id(&ann))).await);
+    assert_denied(iam.operate(Some(bob.actor()), revoke(&ann.key_id())).await);
     assert_denied(iam.operate(Some(bob.actor()), revoke(&Uuid::nil().to_string())).await);
-    iam.operate(Some(ann.actor()), revoke(&key_id(&ann))).await.unwrap();
+    iam.operate(Some(ann.actor()), revoke(&ann.key_id())).await.unwrap();
     assert_nobody(iam.authenticate(&ann.key).await);
     assert_refused(
-        iam.operate(Some(admin.actor()), revoke(&key_id(&ann))).await,
+        iam.operate(Some(admin.actor()), revoke(&ann.key_id())).await,
         RefusalKind::NotFound,
         "api key not found",
     );
@@ -148,7 +141,7 @@ async fn a_revoked_key_is_dead_at_once() {
 #[tokio::test]
 async fn the_last_way_in_for_an_admin_stays() {
     let (iam, admin) = Iam::claimed().await;
-    let last = iam.operate(Some(admin.actor()), revoke(&key_id(&admin))).await;
+    let last = iam.operate(Some(admin.actor()), revoke(&admin.key_id())).await;
     assert_refused(
         last,
         RefusalKind::OperationNotPermitted,
@@ -157,8 +150,8 @@ async fn the_last_way_in_for_an_admin_stays() {
     // One that ends by itself is no way in for good.
     let expiring = create(&admin.id(), "short", "2027-02-01T00:00:00Z");
     iam.operate(Some(admin.actor()), expiring).await.unwrap();
-    assert!(iam.operate(Some(admin.actor()), revoke(&key_id(&admin))).await.is_err());
+    assert!(iam.operate(Some(admin.actor()), revoke(&admin.key_id())).await.is_err());
     iam.key(&admin, &admin.id()).await.unwrap();
-    iam.operate(Some(admin.actor()), revoke(&key_id(&admin))).await.unwrap();
+    iam.operate(Some(admin.actor()), revoke(&admin.key_id())).await.unwrap();
     assert_nobody(iam.authenticate(&admin.key).await);
 }

@@ -19,6 +19,10 @@ mod key;
 #[cfg(test)]
 mod workspace;
 #[cfg(test)]
+mod grant;
+#[cfg(test)]
+mod existence;
+#[cfg(test)]
 mod signing;
 #[cfg(test)]
 mod rotations;

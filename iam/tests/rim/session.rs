@@ -5,14 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use tollgate_proto::iam::RefusalKind;
 
-use super::harness::{Iam, PASSWORD, Person, assert_denied, assert_nobody, assert_refused};
-
-const NEW_PASSWORD: &str = "another long enough one";
-
-async fn session(iam: &Iam, username: &str, password: &str) -> Person {
-    let jwt = iam.login(username, password).await.unwrap().jwt.unwrap().expose().to_owned();
-    iam.person(jwt).await
-}
+use super::harness::{
+    Iam, NEW_PASSWORD, PASSWORD, Person, assert_denied, assert_nobody, assert_refused,
+};
 
 fn change(current: &str, new: &str) -> serde_json::Value {
     json!({"operation": "change-password", "password": current, "new_password": new})
@@ -109,7 +104,7 @@ async fn a_password_of_fewer_rounds_is_hashed_again_at_login() {
         async || iam.ask(json!({"authenticate": {"credential": before.key}})).await.mark.seq.0;
     let first = seq().await;
     assert_nobody(iam.login("ann", "wrong").await);
-    let session = session(&iam, "ann", PASSWORD).await;
+    let session = iam.session("ann", PASSWORD).await;
     let rehashed = async {
         while seq().await == first {
             tokio::task::yield_now().await;
@@ -159,7 +154,7 @@ async fn own_workspaces_are_those_with_a_right() {
 async fn a_changed_password_ends_sessions_and_keeps_keys() {
     let (iam, admin) = Iam::claimed().await;
     let ann = iam.member(&admin, "acme", "ann", "reader").await;
-    let session = session(&iam, "ann", PASSWORD).await;
+    let session = iam.session("ann", PASSWORD).await;
     assert_nobody(iam.operate(Some(session.actor()), change("wrong", NEW_PASSWORD)).await);
     iam.operate(Some(session.actor()), change(PASSWORD, NEW_PASSWORD)).await.unwrap();
 
@@ -203,13 +198,13 @@ async fn a_session_with_a_temporary_password_may_only_change_it() {
         "must_change_password": true});
     let create = json!({"operation": "create-user", "workspace": "acme", "user": user});
     iam.operate(Some(admin.actor()), create).await.unwrap();
-    let bound = session(&iam, "ann", PASSWORD).await;
+    let bound = iam.session("ann", PASSWORD).await;
     assert!(iam.operate(Some(bound.actor()), json!({"operation": "whoami"})).await.is_ok());
     for operation in ["list-my-workspaces", "list-users", "list-workspaces"] {
         assert_denied(iam.operate(Some(bound.actor()), json!({"operation": operation})).await);
     }
     iam.operate(Some(bound.actor()), change(PASSWORD, NEW_PASSWORD)).await.unwrap();
-    let free = session(&iam, "ann", NEW_PASSWORD).await;
+    let free = iam.session("ann", NEW_PASSWORD).await;
     assert!(iam.operate(Some(free.actor()), json!({"operation": "list-users"})).await.is_ok());
 }
 
@@ -244,10 +239,28 @@ async fn tokens_are_verified_with_the_published_key() {
 async fn sessions_live_for_an_hour() {
     let (iam, admin) = Iam::claimed().await;
     let ann = iam.member(&admin, "acme", "ann", "reader").await;
-    let session = session(&iam, "ann", PASSWORD).await;
+    let session = iam.session("ann", PASSWORD).await;
     iam.clock.advance(Duration::from_secs(3_599));
     assert!(iam.authenticate(&session.key).await.is_ok());
     iam.clock.advance(Duration::from_secs(6));
     assert_nobody(iam.authenticate(&session.key).await);
     assert!(iam.authenticate(&ann.key).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_logout_ends_that_session_and_nothing_else() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let (one, two) = (iam.session("ann", PASSWORD).await, iam.session("ann", PASSWORD).await);
+    let logout = json!({"operation": "logout"});
+    iam.by(&one, logout.clone()).await.unwrap();
+    assert_nobody(iam.authenticate(&one.key).await);
+    assert_nobody(iam.by(&one, json!({"operation": "whoami"})).await);
+    assert!(iam.authenticate(&two.key).await.is_ok());
+    assert_refused(
+        iam.by(&ann, logout.clone()).await,
+        RefusalKind::InvalidArgument,
+        "an API key is no session; use revoke-api-key",
+    );
+    assert_nobody(iam.operate(None, logout).await);
 }

@@ -19,9 +19,15 @@ mod key;
 #[cfg(test)]
 mod workspace;
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod grant;
 #[cfg(test)]
+mod last_admin;
+#[cfg(test)]
 mod existence;
+#[cfg(test)]
+mod retry;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]

@@ -129,6 +129,10 @@ fn mask(operation: &str, refusal: &Refusal) -> WireError {
             ..WireError::new(ErrorKind::RateLimited)
         },
         RefusalKind::Unavailable | RefusalKind::InternalError => ErrorKind::Unavailable.into(),
+        // Whoever changes a password is known already.
+        RefusalKind::AccessDenied if operation == "change-password" => {
+            ErrorKind::AccessDenied.into()
+        }
         RefusalKind::WeakPassword | RefusalKind::InvalidArgument
             if operation == "change-password" =>
         {

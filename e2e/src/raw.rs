@@ -161,10 +161,11 @@ pub async fn http(
         write!(head, "{name}: {value}\r\n")?;
     }
     head.push_str("\r\n");
+    // In one write: a second one would wait for the first to be acknowledged.
+    let request = [head.as_bytes(), body].concat();
     let exchange = async {
         let mut stream = BufReader::new(TcpStream::connect(address).await?);
-        stream.write_all(head.as_bytes()).await?;
-        stream.write_all(body).await?;
+        stream.write_all(&request).await?;
         read_answer(&mut stream).await
     };
     tokio::time::timeout(PATIENCE, exchange).await?

@@ -5,6 +5,7 @@ mod calls;
 mod docs;
 mod http;
 mod openapi;
+mod permissions;
 mod python;
 mod sdk;
 mod tls;

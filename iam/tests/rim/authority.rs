@@ -206,6 +206,27 @@ async fn a_reset_password_opens_a_session_that_may_only_change_it() {
 }
 
 #[tokio::test]
+async fn a_temporary_password_is_freed_by_its_owner_alone() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let temporary = reset(&iam, &admin, &ann).await;
+    assert_refused(
+        iam.by(&admin, update(&ann, json!({"must_change_password": false}))).await,
+        RefusalKind::OperationNotPermitted,
+        "a temporary password must be changed by its owner",
+    );
+    let bound = iam.session("ann", &temporary).await;
+    assert_denied(iam.by(&bound, json!({"operation": "list-my-workspaces"})).await);
+    iam.by(&bound, change(&temporary)).await.unwrap();
+    // One of her own choice may be asked to be changed, and that may be taken back.
+    for must_change in [true, false] {
+        let asked = update(&ann, json!({"must_change_password": must_change}));
+        let user = iam.by(&admin, asked).await.unwrap().user.unwrap();
+        assert_eq!(user.must_change_password, must_change);
+    }
+}
+
+#[tokio::test]
 async fn a_temporary_password_lives_for_a_day() {
     let (iam, admin) = Iam::claimed().await;
     let ann = iam.member(&admin, "acme", "ann", "reader").await;

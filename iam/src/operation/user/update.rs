@@ -98,6 +98,11 @@ impl Update {
         if let Some(must_change) = self.must_change_password
             && must_change != user.must_change_password
         {
+            let is_temporary = user.password.as_ref().is_some_and(|kept| kept.until_ms.is_some());
+            if is_temporary && !must_change {
+                let owner = "a temporary password must be changed by its owner";
+                return Err(Refused::NotPermitted(owner));
+            }
             changes.push(Change::SetMustChange { user: user.id, must_change });
         }
         if let Some(roles) = &self.roles {

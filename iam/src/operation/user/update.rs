@@ -15,7 +15,7 @@ use super::{check_email, read_roles};
 use crate::commit::Decided;
 use crate::draw;
 use crate::names;
-use crate::policy::{self, Action, Live, Rights};
+use crate::policy::{self, Action, Allowed, Denied, Live, Rights};
 use crate::record::{Change, Grant, Outcome, Role, Subject, User, What};
 use crate::refused::Refused;
 use crate::state::{self, Read};
@@ -80,12 +80,12 @@ impl Update {
         let describes = self.name.is_some() || self.email.is_some();
         let mut allowed = None;
         if manages {
-            allowed = Some(policy::allow(&live, &Action::ManageUser { target: found.target() })?);
+            allowed = Some(self.check_authority(&live, &found)?);
         }
         if describes || !manages {
             allowed = Some(policy::allow(&live, &Action::UpdateProfile { home: &user.home })?);
         }
-        let allowed = allowed.ok_or(policy::Denied::NoGrant)?;
+        let allowed = allowed.ok_or(Denied::NoGrant)?;
         self.address.check_home(user)?;
         if self.username.as_ref().is_some_and(|name| *name != user.username) {
             return Err(Refused::Invalid("user.username cannot be changed".to_owned()));
@@ -106,9 +106,22 @@ impl Update {
             changes.push(Change::SetMustChange { user: user.id, must_change });
         }
         if let Some(roles) = &self.roles {
-            changes.extend(self.set_roles(state, &live, &found, roles)?);
+            changes.extend(self.set_roles(state, &found, roles)?);
         }
         Ok(Decided { allowed, changes, outcome: Outcome::User(user.id) })
+    }
+
+    /// Asked before anything else of the user is looked at: a refusal for another reason would
+    /// tell of it.
+    fn check_authority(&self, live: &Live, found: &Found) -> Result<Allowed, Denied> {
+        let target = found.target();
+        let Some(roles) = &self.roles else {
+            return policy::allow(live, &Action::ManageUser { target });
+        };
+        let given: Vec<_> =
+            roles.iter().map(|(role, id)| self.grant(&found.user, *role, *id)).collect();
+        let rights = Rights::of(&given, self.request.now_ms);
+        policy::allow(live, &Action::SetRoles { target, rights: &rights })
     }
 
     fn profile(&self, user: &User) -> Option<Change> {
@@ -126,7 +139,6 @@ impl Update {
     fn set_roles(
         &self,
         state: &dyn Read,
-        live: &Live,
         found: &Found,
         roles: &[(Role, GrantId)],
     ) -> Result<Vec<Change>, Refused> {
@@ -149,24 +161,24 @@ impl Update {
         let missing = roles.iter().filter(|(role, _)| {
             !kept.iter().any(|grant| policy::shown_role(grant, user) == Some(*role))
         });
-        let new: Vec<_> = missing
-            .map(|(role, id)| Grant {
-                id: *id,
-                subject: Subject::User(user.id),
-                what: What::Role(*role),
-                scope: policy::home_scope(*role, &user.home),
-                expires_ms: None,
-                granted_by: self.request.actor.as_ref().map(|actor| actor.user),
-                created_ms: now_ms,
-            })
-            .collect();
-        let rights = Rights::of(&new, now_ms);
-        policy::allow(live, &Action::SetRoles { target: found.target(), rights: &rights })?;
+        let new: Vec<_> = missing.map(|(role, id)| self.grant(user, *role, *id)).collect();
         let account = Account::of(state, user)?;
         let after = account.clone().without_grants(&gone).with_grants(&new);
         account.check_change(state, Some(&after), now_ms)?;
         changes.extend(new.into_iter().map(Change::AddGrant));
         Ok(changes)
+    }
+
+    fn grant(&self, user: &User, role: Role, id: GrantId) -> Grant {
+        Grant {
+            id,
+            subject: Subject::User(user.id),
+            what: What::Role(role),
+            scope: policy::home_scope(role, &user.home),
+            expires_ms: None,
+            granted_by: self.request.actor.as_ref().map(|actor| actor.user),
+            created_ms: self.request.now_ms,
+        }
     }
 }
 

@@ -23,7 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-type Work = Box<dyn FnOnce() + Send>;
+/// What a thread of the pool does next.
+pub type Work = Box<dyn FnOnce() + Send>;
 
 /// The threads and the places before them. They end with the last clone.
 #[derive(Debug, Clone)]
@@ -45,18 +46,22 @@ impl Pool {
     pub fn start() -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = (cores / 2).max(1);
-        // Whoever sends has a permit, and there are no more of them than threads.
-        let (work, queue) = sync_channel(threads);
+        let (pool, queue) = Self::of(threads);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..threads {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new().name("hash".to_owned()).spawn(move || hash_on(&queue))?;
         }
-        Ok(Self {
-            running: Arc::new(Semaphore::new(threads)),
-            places: Arc::new(Semaphore::new(threads + QUEUE)),
-            work,
-        })
+        Ok(pool)
+    }
+
+    /// A pool for threads that somebody else runs, and what they have to do.
+    pub fn of(threads: usize) -> (Self, Receiver<Work>) {
+        // Whoever sends has a permit, and there are no more of them than threads.
+        let (work, queue) = sync_channel(threads);
+        let running = Arc::new(Semaphore::new(threads));
+        let places = Arc::new(Semaphore::new(threads + QUEUE));
+        (Self { running, places, work }, queue)
     }
 
     /// Waits for a place.

@@ -1,0 +1,393 @@
+//! The rules, as a plain function of a world and what is asked: the world after it, or the kind
+//! of the refusal. Written from the rules alone; knows nothing of how IAM decides.
+
+use tollgate_proto::capability::Capability;
+use tollgate_proto::iam::{Actor, Credential, Decision};
+use tollgate_proto::ids::{KeyId, UserId};
+
+use crate::ask::{Ask, Asked, UserChange, is_role};
+use crate::world::{
+    Capabilities, EVERYWHERE, Fate, GrantName, Key, Password, User, Workspace, World,
+};
+
+/// The kinds of refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum No {
+    /// The actor is not who it was, or no longer.
+    NotLive,
+    Denied,
+    NotFound,
+    Duplicate,
+    NotPermitted,
+    Invalid,
+    WeakPassword,
+}
+
+/// Ids that IAM drew.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Drawn {
+    pub(crate) user: Option<UserId>,
+    pub(crate) key: Option<KeyId>,
+}
+
+/// The keys that somebody may have by `keys:self`.
+const OWN_KEYS: usize = 20;
+
+/// Decides, leaving aside what is wrong whatever the state.
+pub(crate) fn decide(world: &World, asked: &Asked, drawn: Drawn) -> Result<World, No> {
+    check_actor(world, &asked.actor, asked.now)?;
+    let judge = Judge { world, actor: asked.actor.user, asked };
+    let after = match &asked.ask {
+        Ask::CreateUser { workspace, username, change } => {
+            judge.create_user(workspace, username, change, drawn)?
+        }
+        Ask::UpdateUser { user, username, change } => {
+            judge.update_user(*user, username.as_deref(), change)?
+        }
+        Ask::DisableUser(user) => disabled(judge.administer(*user)?, *user),
+        Ask::EnableUser(user) => enabled(judge.administer(*user)?, *user),
+        Ask::DeleteUser(user) => deleted(judge.administer(*user)?, *user),
+        Ask::ResetPassword(user) => reset(judge.administer(*user)?, *user),
+        Ask::CreateKey { user, name, expires } => judge.create_key(*user, name, *expires, drawn)?,
+        Ask::RevokeKey(key) => judge.revoke_key(*key)?,
+        Ask::CreateWorkspace { id } => judge.create_workspace(id)?,
+        Ask::UpdateWorkspace { id, name, enabled } => {
+            judge.update_workspace(id, name.as_deref(), *enabled)?
+        }
+        Ask::DisableWorkspace { id } => judge.update_workspace(id, None, Some(false))?,
+        Ask::AddGrant { user, what, scope, expires } => {
+            judge.add_grant(*user, what, scope, *expires)?
+        }
+        Ask::RemoveGrant { user, what, scope } => judge.remove_grant(*user, what, scope)?,
+    };
+    if after.usable_admins() == 0 { Err(No::NotPermitted) } else { Ok(after) }
+}
+
+/// What a question about one capability is answered.
+pub(crate) fn authorise(
+    world: &World,
+    actor: &Actor,
+    capability: Capability,
+    scope: &str,
+    now: u64,
+) -> Decision {
+    let needed = Capabilities::one(capability);
+    let may = |scope: &str| needed.within(world.allowed(actor.user, scope, now));
+    if check_actor(world, actor, now).is_err() || !may(scope) {
+        return Decision::Deny;
+    }
+    let exists = scope == EVERYWHERE || world.is_usable(scope);
+    if exists { Decision::Allow } else { Decision::NoWorkspace }
+}
+
+/// Whether the actor is who it was, and may do more than change its password.
+fn check_actor(world: &World, actor: &Actor, now: u64) -> Result<(), No> {
+    let user = world.users.get(&actor.user).filter(|user| user.is_live());
+    let user = user.filter(|user| user.epoch == actor.auth_epoch).ok_or(No::NotLive)?;
+    match actor.credential {
+        Credential::Session(_) if user.must_change => Err(No::Denied),
+        Credential::Session(_) => Ok(()),
+        Credential::Minted { .. } => unreachable!("nobody mints in a history"),
+        Credential::Key(id) => {
+            let key = world.keys.get(&id).filter(|key| key.user == actor.user);
+            key.filter(|key| key.is_live(now)).map(drop).ok_or(No::NotLive)
+        }
+    }
+}
+
+struct Judge<'a> {
+    world: &'a World,
+    actor: UserId,
+    asked: &'a Asked,
+}
+
+impl Judge<'_> {
+    fn may(&self, capability: Capability, scope: &str) -> bool {
+        self.has(Capabilities::one(capability), scope)
+    }
+
+    fn has(&self, all: Capabilities, scope: &str) -> bool {
+        all.within(self.world.allowed(self.actor, scope, self.asked.now))
+    }
+
+    fn need(&self, capability: Capability, scope: &str) -> Result<(), No> {
+        if self.may(capability, scope) { Ok(()) } else { Err(No::Denied) }
+    }
+
+    /// The target, or what those are told who may and who may not know that it is not there.
+    fn target(&self, user: UserId, capability: Capability) -> Result<&User, No> {
+        let missing = if self.may(capability, EVERYWHERE) { No::NotFound } else { No::Denied };
+        self.world.users.get(&user).ok_or(missing)
+    }
+
+    /// Whether the target holds anything, anywhere, that the actor may not do there.
+    fn is_outranked_by(&self, target: UserId) -> bool {
+        let mut held = self.world.held(target, self.asked.now);
+        held.any(|(scope, allows)| !self.has(allows, scope))
+    }
+
+    /// Whether the workspace that was named to be sure is the right one.
+    fn confirm_home(&self, home: &str) -> Result<(), No> {
+        match &self.asked.workspace {
+            Some(named) if named != home => Err(No::NotPermitted),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the roles may be handed out to somebody at home there.
+    fn may_hand_out(&self, roles: &[&'static str], home: &str) -> Result<(), No> {
+        let mut roles = roles.iter();
+        let all = roles.all(|role| self.has(Capabilities::named(role), role_scope(role, home)));
+        if all { Ok(()) } else { Err(No::Denied) }
+    }
+
+    fn create_user(
+        &self,
+        home: &str,
+        username: &str,
+        change: &UserChange,
+        drawn: Drawn,
+    ) -> Result<World, No> {
+        let roles = change.roles.as_deref().unwrap_or_default();
+        self.need(Capability::UsersAdmin, home)?;
+        self.may_hand_out(roles, home)?;
+        if !self.world.is_usable(home) {
+            return Err(No::NotFound);
+        }
+        if self.world.user_named(username).is_some() {
+            return Err(No::Duplicate);
+        }
+        let user = User {
+            username: username.to_owned(),
+            name: change.name.clone().unwrap_or_else(|| username.to_owned()),
+            email: change.email.clone().unwrap_or_default(),
+            home: home.to_owned(),
+            enabled: change.enabled.unwrap_or(true),
+            suspended: false,
+            password: Password::Given,
+            must_change: change.must_change.unwrap_or(false),
+            epoch: 1,
+        };
+        let mut after = self.world.clone();
+        if let Some(id) = drawn.user {
+            after.users.insert(id, user);
+            for role in roles {
+                after.give(id, role, role_scope(role, home), None);
+            }
+        }
+        Ok(after)
+    }
+
+    fn update_user(
+        &self,
+        id: UserId,
+        username: Option<&str>,
+        change: &UserChange,
+    ) -> Result<World, No> {
+        let UserChange { name, email, roles, enabled: switch, must_change } = change;
+        let authority = roles.is_some() || switch.is_some() || must_change.is_some();
+        let profile = name.is_some() || email.is_some() || !authority;
+        let needed = [(Capability::UsersWrite, profile), (Capability::UsersAdmin, authority)];
+        let needed: Vec<_> = needed.iter().filter(|(_, is)| *is).map(|(one, _)| *one).collect();
+        let target = self.target(id, Capability::UsersWrite)?;
+        for capability in needed {
+            self.need(capability, &target.home)?;
+        }
+        if authority && self.is_outranked_by(id) {
+            return Err(No::Denied);
+        }
+        self.may_hand_out(roles.as_deref().unwrap_or_default(), &target.home)?;
+        self.confirm_home(&target.home)?;
+        if username.is_some_and(|username| username != target.username) {
+            return Err(No::Invalid);
+        }
+        let mut after = self.world.clone();
+        if let Some(roles) = roles {
+            let home = &target.home;
+            let at_home = |grant: &GrantName| {
+                grant.user == id
+                    && is_role(&grant.what)
+                    && grant.scope == role_scope(&grant.what, home)
+            };
+            after.grants.retain(|grant, _| !at_home(grant));
+            for role in roles {
+                after.give(id, role, role_scope(role, home), None);
+            }
+        }
+        after = match switch {
+            Some(true) => enabled(after, id),
+            Some(false) => disabled(after, id),
+            None => after,
+        };
+        let user = after.users.get_mut(&id).unwrap();
+        user.name = name.clone().unwrap_or_else(|| user.name.clone());
+        user.email = email.clone().unwrap_or_else(|| user.email.clone());
+        user.must_change = must_change.unwrap_or(user.must_change);
+        Ok(after)
+    }
+
+    /// What is common to all that ends or gives back a user's authority.
+    fn administer(&self, id: UserId) -> Result<World, No> {
+        let target = self.target(id, Capability::UsersAdmin)?;
+        self.need(Capability::UsersAdmin, &target.home)?;
+        if self.is_outranked_by(id) {
+            return Err(No::Denied);
+        }
+        self.confirm_home(&target.home)?;
+        Ok(self.world.clone())
+    }
+
+    fn create_key(
+        &self,
+        id: UserId,
+        name: &str,
+        expires: Option<u64>,
+        drawn: Drawn,
+    ) -> Result<World, No> {
+        let target = self.target(id, Capability::KeysAdmin)?;
+        let by_admin = self.may_manage_keys(id, &target.home)?;
+        let live = |key: &&Key| key.user == id && key.is_live(self.asked.now);
+        let is_full = self.world.keys.values().filter(live).count() >= OWN_KEYS;
+        if !target.is_live() || (!by_admin && is_full) {
+            return Err(No::NotPermitted);
+        }
+        self.confirm_home(&target.home)?;
+        let mut after = self.world.clone();
+        if let Some(key) = drawn.key {
+            after
+                .keys
+                .insert(key, Key { user: id, name: name.to_owned(), fate: Fate::Alive, expires });
+        }
+        Ok(after)
+    }
+
+    /// True by `keys:admin`, false by `keys:self`. The keys of an account are as good as the
+    /// account, so who holds more is out of reach; one's own one may have wherever that is held.
+    fn may_manage_keys(&self, owner: UserId, home: &str) -> Result<bool, No> {
+        if self.may(Capability::KeysAdmin, home) && !self.is_outranked_by(owner) {
+            return Ok(true);
+        }
+        let mut scopes = self.world.held(self.actor, self.asked.now).map(|(scope, _)| scope);
+        let by_self = owner == self.actor && scopes.any(|at| self.may(Capability::KeysSelf, at));
+        if by_self { Ok(false) } else { Err(No::Denied) }
+    }
+
+    fn revoke_key(&self, id: KeyId) -> Result<World, No> {
+        let there = self.world.keys.get(&id).filter(|key| key.fate != Fate::Revoked);
+        let Some(key) = there else {
+            let may_know = self.may(Capability::KeysAdmin, EVERYWHERE);
+            return Err(if may_know { No::NotFound } else { No::Denied });
+        };
+        let home = &self.world.users[&key.user].home;
+        self.may_manage_keys(key.user, home)?;
+        self.confirm_home(home)?;
+        let mut after = self.world.clone();
+        after.keys.get_mut(&id).unwrap().fate = Fate::Revoked;
+        Ok(after)
+    }
+
+    fn create_workspace(&self, id: &str) -> Result<World, No> {
+        self.need(Capability::WorkspacesAdmin, EVERYWHERE)?;
+        let mut after = self.world.clone();
+        if self.world.workspaces.contains_key(id) {
+            return Ok(after);
+        }
+        if self.world.workspaces.keys().any(|there| there.eq_ignore_ascii_case(id)) {
+            return Err(No::Duplicate);
+        }
+        after.workspaces.insert(id.to_owned(), Workspace { name: id.to_owned(), enabled: true });
+        Ok(after)
+    }
+
+    fn update_workspace(
+        &self,
+        id: &str,
+        name: Option<&str>,
+        enabled: Option<bool>,
+    ) -> Result<World, No> {
+        self.need(Capability::WorkspacesAdmin, id)?;
+        let mut after = self.world.clone();
+        let workspace = after.workspaces.get_mut(id).ok_or(No::NotFound)?;
+        workspace.name = name.unwrap_or(&workspace.name).to_owned();
+        workspace.enabled = enabled.unwrap_or(workspace.enabled);
+        Ok(after)
+    }
+
+    /// Whoever gives or takes must have it all in that scope, and the right to do so.
+    fn check_grant(&self, user: UserId, what: &str, scope: &str) -> Result<(), No> {
+        self.need(Capability::IamAdmin, scope)?;
+        if !self.has(Capabilities::named(what), scope) {
+            return Err(No::Denied);
+        }
+        self.target(user, Capability::IamAdmin).map(drop)
+    }
+
+    fn add_grant(
+        &self,
+        user: UserId,
+        what: &str,
+        scope: &str,
+        expires: Option<u64>,
+    ) -> Result<World, No> {
+        self.check_grant(user, what, scope)?;
+        if scope != EVERYWHERE && !self.world.is_usable(scope) {
+            return Err(No::NotFound);
+        }
+        let mut after = self.world.clone();
+        after.give(user, what, scope, expires);
+        Ok(after)
+    }
+
+    fn remove_grant(&self, user: UserId, what: &str, scope: &str) -> Result<World, No> {
+        self.check_grant(user, what, scope)?;
+        let mut after = self.world.clone();
+        after.grants.remove(&GrantName::of(user, what, scope)).ok_or(No::NotFound)?;
+        Ok(after)
+    }
+}
+
+/// Where a role holds that a user has by its record.
+fn role_scope<'a>(role: &str, home: &'a str) -> &'a str {
+    if role == "admin" { EVERYWHERE } else { home }
+}
+
+/// All credentials end, for good. Nothing happens to one who is disabled.
+fn disabled(mut world: World, id: UserId) -> World {
+    let user = world.users.get_mut(&id).unwrap();
+    if user.enabled {
+        user.enabled = false;
+        user.epoch += 1;
+        end_keys(&mut world, id);
+    }
+    world
+}
+
+fn enabled(mut world: World, id: UserId) -> World {
+    let user = world.users.get_mut(&id).unwrap();
+    user.enabled = true;
+    user.suspended = false;
+    world
+}
+
+fn deleted(mut world: World, id: UserId) -> World {
+    world.users.remove(&id);
+    world.keys.retain(|_, key| key.user != id);
+    world.grants.retain(|grant, _| grant.user != id);
+    world
+}
+
+/// Sessions end; live keys stay.
+fn reset(mut world: World, id: UserId) -> World {
+    let user = world.users.get_mut(&id).unwrap();
+    user.password = Password::Given;
+    user.must_change = true;
+    user.epoch += 1;
+    world
+}
+
+fn end_keys(world: &mut World, id: UserId) {
+    let live = |key: &&mut Key| key.user == id && key.fate == Fate::Alive;
+    for key in world.keys.values_mut().filter(live) {
+        key.fate = Fate::Ended;
+    }
+}

@@ -87,7 +87,7 @@ async fn make_together(writer: &Writer, numbers: std::ops::Range<u128>) {
 
 async fn stop(writer: Writer, audit: Audit, life: Lifecycle) {
     drop((writer, audit));
-    assert!(life.stop(std::time::Duration::from_secs(60)).await);
+    assert!(life.stop(std::time::Duration::from_mins(1)).await);
 }
 
 fn made(lines: &[Line]) -> Vec<(u64, u128)> {

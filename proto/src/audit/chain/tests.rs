@@ -156,8 +156,9 @@ fn lines_are_read_whole_and_monsters_are_not_kept() {
     };
     check(b"", &[]);
     check(b"one\n\ntwo\ncu", &[(4, b"one\n"), (1, b"\n"), (4, b"two\n"), (2, b"cu")]);
-    let long = [&[b'x'; MAX_LINE + 10], &b"\nnext\n"[..]].concat();
-    let kept = [&[b'x'; MAX_LINE - 1], &b"\n"[..]].concat();
+    let long = [&*vec![b'x'; MAX_LINE + 10], b"\nnext\n"].concat();
+    let kept = [&*vec![b'x'; MAX_LINE - 1], b"\n"].concat();
     check(&long, &[(MAX_LINE as u64 + 11, &kept), (5, b"next\n")]);
-    check(&[0; MAX_LINE + 10], &[(MAX_LINE as u64 + 10, &[0; MAX_LINE])]);
+    let endless = vec![0; MAX_LINE + 10];
+    check(&endless, &[(MAX_LINE as u64 + 10, &endless[..MAX_LINE])]);
 }

@@ -2,8 +2,11 @@
 //!
 //! 200 logins at once, wave after wave, while other operations are timed in their turn, each on a
 //! connection of its own. The short run of every day has one wave; `TOLLGATE_STORM_SECONDS` sets
-//! for how long waves go on, and `--nocapture` shows the figures. A machine may be disturbed: then
-//! it is measured again, at most twice. Waiting behind hashes would show in each measurement.
+//! for how long waves go on, and `--nocapture` shows the figures.
+//!
+//! A machine may be busy with other things: then thrice the figure of the calm before the storm
+//! counts, and it is measured again, at most twice. Waiting behind hashes takes seconds and would
+//! show in each measurement.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,20 +36,19 @@ async fn two_hundred_logins_at_once_hold_nobody_else_up() {
     let iam = Iam::with(Arc::new(tempfile::tempdir().unwrap()), &rounds).await;
     let admin = iam.claim().await;
     let iam = Arc::new(iam);
-    let calm = time_others(&iam, &admin, || false).await;
-    tell("calm", &calm);
     let mut slow = Vec::new();
     for _ in 0..MEASUREMENTS {
+        let calm = time_others(&iam, &admin, || false).await;
+        tell("calm", &calm);
         let stormy = storm(&iam, &admin).await;
         tell("storm", &stormy);
-        let p99 = stormy.map(|times| part(&times, 99));
-        if p99.iter().all(|p99| *p99 <= LIMIT) {
+        let (calm, stormy) = (calm.map(|times| p99(&times)), stormy.map(|times| p99(&times)));
+        if stormy.iter().zip(calm).all(|(stormy, calm)| *stormy <= LIMIT.max(calm * 3)) {
             return;
         }
-        slow.push(p99);
+        slow.push((calm, stormy));
     }
-    let calm = calm.map(|times| part(&times, 99));
-    panic!("p99 of {ASKED:?} in each measurement: {slow:?}; before: {calm:?}");
+    panic!("p99 of {ASKED:?}, in the calm and in the storm: {slow:?}");
 }
 
 /// Waves of logins, one at least, and the times of the others meanwhile.
@@ -112,18 +114,17 @@ fn question(admin: &Person, name: &str) -> Value {
     }
 }
 
-/// What so many of a hundred are not above.
-fn part(times: &[Duration], percent: usize) -> Duration {
+/// What 99 of a hundred are not above.
+fn p99(times: &[Duration]) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
-    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+    sorted[sorted.len() * 99 / 100]
 }
 
 #[expect(clippy::print_stderr, reason = "the long run is for people to read")]
 fn tell(weather: &str, times: &Times) {
     for (name, times) in ASKED.iter().zip(times) {
-        let (median, p99) = (part(times, 50), part(times, 99));
-        eprintln!("{weather}: {name}: {} times, median {median:?}, p99 {p99:?}", times.len());
+        eprintln!("{weather}: {name}: {} times, p99 {:?}", times.len(), p99(times));
     }
 }
 

@@ -9,10 +9,6 @@ mod access;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
-mod timing;
-#[cfg(test)]
-mod storm;
-#[cfg(test)]
 mod user;
 #[cfg(test)]
 mod key;
@@ -30,8 +26,6 @@ mod existence;
 mod retry;
 #[cfg(test)]
 mod signing;
-#[cfg(test)]
-mod rotations;
 #[cfg(test)]
 mod mint;
 #[cfg(test)]

@@ -73,6 +73,7 @@ struct History {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotations_under_load_refuse_no_valid_token_and_accept_no_dead_one() {
+    let _alone = super::alone().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("first.key");
     write_new_secret(&path, FIRST_KEY).unwrap();

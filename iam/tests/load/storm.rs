@@ -32,6 +32,7 @@ type Times = [Vec<Duration>; ASKED.len()];
 /// On one worker: a hash there would hold everything up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn two_hundred_logins_at_once_hold_nobody_else_up() {
+    let _alone = super::alone().await;
     let rounds = [("iam.password.rounds", "600000")];
     let iam = Iam::with(Arc::new(tempfile::tempdir().unwrap()), &rounds).await;
     let admin = iam.claim().await;

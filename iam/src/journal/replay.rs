@@ -9,8 +9,8 @@ use crate::record::Done;
 use crate::seal::Seal;
 use crate::state::{self, Open, Read, State};
 
-/// How many entries are read at a time.
-const BATCH: usize = 1_000;
+/// How many entries are read and applied at a time: full ones are 64 KiB each.
+const BATCH: usize = 256;
 
 /// Applies the next entry to an open transaction.
 pub fn apply(open: &mut Open, row: &Row, before: &Seal) -> Result<Entry, JournalError> {
@@ -45,7 +45,7 @@ pub fn append(open: &mut Open, acts: Vec<Act>, seal: &Seal) -> Result<Row, Journ
 }
 
 /// Applies every entry that the state does not have yet; an empty state begins with the snapshot,
-/// if there is one. `State` is only a cache of the journal here: nothing waits for the disk.
+/// if there is one. `State` is only a cache of the journal here: the disk is waited for once in a batch.
 pub async fn catch_up(
     journal: &dyn Journal,
     state: &State,
@@ -77,7 +77,7 @@ pub async fn catch_up(
         for row in &rows {
             apply(&mut open, row, seal)?;
         }
-        open.keep()?;
+        open.keep_durably()?;
     }
 }
 

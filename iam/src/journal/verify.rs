@@ -13,8 +13,8 @@ use crate::hash::{Digest, Hash};
 use crate::seal::Seal;
 use crate::state::{Position, Read, State, StateError, Table};
 
-/// How many entries are read at a time.
-const BATCH: usize = 1_000;
+/// How many entries are read and applied at a time: full ones are 64 KiB each.
+const BATCH: usize = 256;
 /// More problems than this are not looked for.
 const MAX_PROBLEMS: usize = 100;
 
@@ -224,7 +224,7 @@ impl<'a> Walk<'a> {
             let stands = open.as_ref().map(|open| open.position().clone());
             self.compare_snapshot(stands.as_ref());
         }
-        let kept = open.and_then(|open| open.keep().ok());
+        let kept = open.and_then(|open| open.keep_durably().ok());
         if kept.is_none() {
             self.made = None;
         }

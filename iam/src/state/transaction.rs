@@ -171,6 +171,11 @@ impl Open {
         self.transaction.commit().map_err(store)
     }
 
+    /// Keeps what was applied on the disk: what it freed can be used again only then.
+    pub fn keep_durably(self) -> Result<(), StateError> {
+        self.transaction.commit().map_err(store)
+    }
+
     /// The transaction itself, for a journal that lives in the same file.
     pub fn into_inner(self) -> WriteTransaction {
         self.transaction

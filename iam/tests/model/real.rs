@@ -172,6 +172,7 @@ pub(crate) fn world(from: &dyn Read) -> World {
         let password = match user.password {
             None => Password::None,
             Some(password) if password.own => Password::Own,
+            Some(password) if password.until_ms.is_some() => Password::Temporary,
             Some(_) => Password::Given,
         };
         let record = world::User {

@@ -201,6 +201,13 @@ impl Judge<'_> {
         if username.is_some_and(|username| username != target.username) {
             return Err(No::Invalid);
         }
+        // Only its owner frees a session from a password that somebody else knows.
+        if target.password == Password::Temporary
+            && target.must_change
+            && *must_change == Some(false)
+        {
+            return Err(No::NotPermitted);
+        }
         let mut after = self.world.clone();
         if let Some(roles) = roles {
             let home = &target.home;
@@ -379,7 +386,7 @@ fn deleted(mut world: World, id: UserId) -> World {
 /// Sessions end; live keys stay.
 fn reset(mut world: World, id: UserId) -> World {
     let user = world.users.get_mut(&id).unwrap();
-    user.password = Password::Given;
+    user.password = Password::Temporary;
     user.must_change = true;
     user.epoch += 1;
     world

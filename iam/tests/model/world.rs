@@ -39,6 +39,8 @@ pub(crate) enum Password {
     Own,
     /// Somebody else knows or knew it.
     Given,
+    /// Somebody else knows it, and it ends by itself.
+    Temporary,
 }
 
 /// An API key.

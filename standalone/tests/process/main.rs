@@ -107,7 +107,7 @@ fn an_unknown_setting_is_named_with_its_file_and_the_valid_ones() {
     refuses(
         &mut folder.command(),
         "tollgate.toml: gateway.listen_on: unknown field `listen_on`, expected one of `listen`, \
-         `admin_listen`, `iam_url`, `registry_file`, `origins`, `allow_plaintext`, `drain`, \
+         `admin_listen`, `iam_url`, `registry_file`, `origins`, `allow_plaintext`, `require_tls`, `proxies`, `tls`, `drain`, \
          `auth`, `compat`, `limits`",
     );
     assert!(!folder.data().exists());

@@ -15,6 +15,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 pub mod commands;
 pub mod raw;
+pub mod upstream;
 
 /// A password that the policy takes.
 pub const PASSWORD: &str = "eleven green kettles sing";
@@ -71,6 +72,14 @@ impl Tollgate {
             life,
             _data: data,
         })
+    }
+
+    /// Starts one whose registry has these stanzas too.
+    pub async fn start_with_registry(stanzas: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("registry.toml");
+        std::fs::write(&file, stanzas)?;
+        Self::start_with(&[("gateway.registry_file", &file.display().to_string())]).await
     }
 
     /// The base URL.

@@ -113,7 +113,7 @@ pub async fn start(
         probes::serve(admin, "gateway.admin_listen", readiness.clone(), life).await?;
     let running = Running { address: listener.local_addr()?, admin_address };
 
-    let backends = backend::open(&registry);
+    let backends = backend::open(&registry, life);
     let questions = Questions::new(iam, link.lease.0);
     let handles = Arc::new(Handles {
         registry,

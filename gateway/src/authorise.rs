@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::iam::{Check, Client, Decision, Identity};
+use tollgate_proto::ids::WorkspaceId;
 
 use crate::call::{Call, Needs, Target};
 use crate::iam::{Questions, Unreachable};
@@ -28,6 +29,14 @@ impl Permit {
     /// Who calls; nobody for a public operation.
     pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
         self.identity.as_ref()
+    }
+
+    /// The workspace that it was authorised for.
+    pub(crate) fn workspace(&self) -> Option<&WorkspaceId> {
+        match &self.call.needs {
+            Needs::Check(check) => check.resource.workspace(),
+            Needs::Nothing | Needs::Identity => None,
+        }
     }
 
     /// The peer.

@@ -5,37 +5,45 @@
 //! Never: an answer without a permit, or one under another call's number.
 
 mod echo;
+mod http;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tollgate_proto::error::WireError;
+use tokio::time::Instant;
+use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::authorise::Permit;
 use crate::registry::{BackendSettings, Registry};
-use crate::reply::Chunks;
+use crate::reply::{Chunks, Outcome};
 
 /// The seam: built in, or a server behind the gateway.
 pub(crate) trait Backend: Send + Sync {
-    /// Runs the call. `request` is the caller's request as the registry resolved it.
+    /// Runs the call. `request` is the caller's request as the registry resolved it. The call is
+    /// ended at its `deadline`; a backend only passes it on.
     fn call<'a>(
         &'a self,
         permit: &'a Permit,
         request: String,
+        deadline: Option<Instant>,
         chunks: &'a Chunks,
-    ) -> BoxFuture<'a, Result<String, WireError>>;
+    ) -> BoxFuture<'a, Outcome>;
 }
 
 /// The backends of this process, by name.
 pub(crate) type Backends = HashMap<Arc<str>, Arc<dyn Backend>>;
 
-/// Makes every backend that the registry names.
-pub(crate) fn open(registry: &Registry) -> Backends {
-    let open = |settings: &BackendSettings| -> Arc<dyn Backend> {
+/// Makes every backend that the registry names; what they need besides lives as long as `life`.
+pub(crate) fn open(registry: &Registry, life: &Lifecycle) -> Backends {
+    let open = |name: &Arc<str>, settings: &BackendSettings| -> Arc<dyn Backend> {
         match settings {
             BackendSettings::Echo { flows } => Arc::new(echo::Echo::new(flows)),
+            BackendSettings::Http(settings) => {
+                Arc::new(http::Http::new(name.clone(), settings, life))
+            }
         }
     };
-    registry.backends().iter().map(|(name, settings)| (name.clone(), open(settings))).collect()
+    let backends = registry.backends().iter();
+    backends.map(|(name, settings)| (name.clone(), open(name, settings))).collect()
 }

@@ -11,6 +11,8 @@ use tollgate_proto::ids::FlowId;
 pub(crate) struct Call {
     /// What the registry calls it: `text-completion`, `config:get`, `iam:whoami`.
     pub(crate) name: Arc<str>,
+    /// The service, as the caller named it.
+    pub(crate) service: Box<str>,
     /// What must hold before it runs.
     pub(crate) needs: Needs,
     /// The flow that it addresses, for flow services.
@@ -19,6 +21,35 @@ pub(crate) struct Call {
     pub(crate) target: Target,
     /// How long it may take.
     pub(crate) budget: Duration,
+    /// The trace that it belongs to, if the caller said so.
+    pub(crate) traceparent: Option<TraceParent>,
+}
+
+/// W3C trace context, version 00: `00-<trace>-<span>-<flags>` in lower-case hex.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TraceParent(Box<str>);
+
+impl TraceParent {
+    /// Reads it. One that breaks the rules is none, as the standard has it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_id = |part: &str| is_hex(part) && part.bytes().any(|b| b != b'0');
+        let mut parts = text.split('-');
+        let parts = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+        let [version, trace, span, flags] = parts;
+        let valid = text.len() == 55
+            && version == "00"
+            && (trace.len(), span.len(), flags.len()) == (32, 16, 2)
+            && is_id(trace)
+            && is_id(span)
+            && is_hex(flags);
+        valid.then(|| Self(text.into()))
+    }
+
+    /// The context as text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What must hold before a call runs.
@@ -41,4 +72,29 @@ pub(crate) enum Target {
     Nothing,
     /// IAM gets the operation that was parsed.
     Iam(Operation),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_context_is_taken_whole_or_not_at_all() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(TraceParent::parse(good).unwrap().as_str(), good);
+        let (trace, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+        for bad in [
+            String::new(),
+            good.to_uppercase(),
+            format!("{good}-"),
+            format!("{good}\r\nx: y"),
+            format!("01-{trace}-{span}-01"),
+            format!("00-{}-{span}-01", "0".repeat(32)),
+            format!("00-{trace}-{}-01", "0".repeat(16)),
+            format!("00-{span}-{trace}-01"),
+            format!("00-{trace}-{span}-\r\n"),
+        ] {
+            assert_eq!(TraceParent::parse(&bad), None, "{bad:?}");
+        }
+    }
 }

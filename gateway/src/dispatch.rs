@@ -33,7 +33,8 @@ impl Dispatcher {
     ) -> Outcome {
         let (started, name) = (Instant::now(), call.name.clone());
         let budget = call.budget;
-        let mut run = pin!(self.authorise_and_run(&name, identity, client, call, chunks));
+        let deadline = started.checked_add(budget);
+        let mut run = pin!(self.authorise_and_run(&name, identity, client, call, deadline, chunks));
         // Many calls never wait: the timer is made for those that do.
         let outcome = match poll!(run.as_mut()) {
             Poll::Ready(outcome) => outcome,
@@ -56,18 +57,19 @@ impl Dispatcher {
         identity: Option<Arc<Identity>>,
         client: Arc<Client>,
         call: Call,
+        deadline: Option<Instant>,
         chunks: &Chunks,
     ) -> Outcome {
         let permit = authorise(&self.questions, identity, client, call)
             .await
             .map_err(|reason| refuse(name, &reason))?;
-        self.run(permit, chunks).await
+        self.run(permit, deadline, chunks).await
     }
 
-    async fn run(&self, mut permit: Permit, chunks: &Chunks) -> Outcome {
+    async fn run(&self, mut permit: Permit, deadline: Option<Instant>, chunks: &Chunks) -> Outcome {
         match permit.take_target() {
             Target::Backend(name, request) => match self.backends.get(&name) {
-                Some(backend) => backend.call(&permit, request, chunks).await,
+                Some(backend) => backend.call(&permit, request, deadline, chunks).await,
                 None => Err(no_backend(&permit)),
             },
             Target::Nothing => Err(no_backend(&permit)),

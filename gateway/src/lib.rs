@@ -24,6 +24,7 @@ mod http;
 mod handles;
 mod call;
 mod iam;
+mod upstream;
 mod origin;
 pub mod config;
 mod app;

@@ -5,6 +5,7 @@
 //! [`resolve`] turns a request and an identity into a [`Call`](crate::call::Call).
 
 mod file;
+mod backends;
 pub(crate) mod resolve;
 
 use std::collections::HashMap;
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use tollgate_proto::capability::Capability;
 
-pub(crate) use file::{BackendSettings, RegistryError};
+pub(crate) use backends::{BackendSettings, HttpSettings};
+pub(crate) use file::RegistryError;
 
 /// The built-in registry.
 pub(crate) const DEFAULT: &str = include_str!("../default.toml");

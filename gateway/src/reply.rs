@@ -32,6 +32,10 @@ pub(crate) enum Part {
 /// How a call ended.
 pub(crate) type Outcome = Result<String, WireError>;
 
+/// The last body of a stream whose own last chunk did not say that it was one: existing clients hang
+/// if the last frame holds no `response`.
+pub(crate) const END_OF_STREAM: &str = r#"{"end_of_stream":true}"#;
+
 /// Where a call puts its answer. The queue is bounded: a slow reader makes the backend wait.
 #[derive(Debug)]
 pub(crate) struct Chunks {

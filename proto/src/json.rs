@@ -26,6 +26,8 @@ impl Limits {
     pub const STRANGER: Self = Self { depth: 32, tokens: 2_000 };
     /// For an authenticated peer.
     pub const FRIEND: Self = Self { depth: 64, tokens: 100_000 };
+    /// For the answer of a backend, whose size is bounded by its bytes: embeddings are long lists.
+    pub const BACKEND: Self = Self { depth: 64, tokens: usize::MAX };
 }
 
 /// Why a text is not a usable JSON object.

@@ -2,6 +2,7 @@
 
 mod auth;
 mod calls;
+mod backends;
 mod docs;
 mod http;
 mod openapi;

@@ -13,7 +13,15 @@ const KEY: &str = "tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT2";
 const LEASE: Duration = Duration::from_secs(5);
 
 fn call(needs: Needs) -> Call {
-    Call { name: "test".into(), needs, flow: None, target: Target::Nothing, budget: LEASE }
+    Call {
+        name: "test".into(),
+        service: "test".into(),
+        needs,
+        flow: None,
+        target: Target::Nothing,
+        budget: LEASE,
+        traceparent: None,
+    }
 }
 
 fn on(workspace: &str) -> Needs {

@@ -12,12 +12,13 @@ use std::fmt::Write;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::json::{Object, push_string};
 
 use super::Backend;
 use crate::authorise::Permit;
-use crate::reply::Chunks;
+use crate::reply::{Chunks, Outcome};
 
 const TEXTS: [&str; 5] = ["prompt", "question", "query", "text", "content"];
 const AGENT: &str = "agent";
@@ -42,12 +43,7 @@ impl Echo {
         }
     }
 
-    async fn answer(
-        &self,
-        permit: &Permit,
-        request: String,
-        chunks: &Chunks,
-    ) -> Result<String, WireError> {
+    async fn answer(&self, permit: &Permit, request: String, chunks: &Chunks) -> Outcome {
         let object = Object::parse(&request).map_err(|_| ErrorKind::InvalidRequest)?;
         self.check_flow(permit, &object)?;
         let text = TEXTS.iter().find_map(|key| object.text(key));
@@ -72,8 +68,9 @@ impl Backend for Echo {
         &'a self,
         permit: &'a Permit,
         request: String,
+        _deadline: Option<Instant>,
         chunks: &'a Chunks,
-    ) -> BoxFuture<'a, Result<String, WireError>> {
+    ) -> BoxFuture<'a, Outcome> {
         self.answer(permit, request, chunks).boxed()
     }
 }

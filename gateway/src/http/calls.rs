@@ -18,12 +18,13 @@ use tollgate_proto::secret::SecretString;
 use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
 use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
+use crate::call::TraceParent;
 use crate::handles::Handles;
 use crate::iam::NotAuthenticated;
 use crate::peer::Peer;
 use crate::registry::IAM;
 use crate::registry::resolve::Request;
-use crate::reply::{Chunks, Outcome};
+use crate::reply::{Chunks, END_OF_STREAM, Outcome, Part, Reply};
 
 type Shared = State<Arc<Handles>>;
 
@@ -103,12 +104,14 @@ async fn call(
         Ok(identity) => identity,
         Err(error) => return refuse(&error),
     };
+    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let asked = Request {
         service: Cow::Borrowed(service),
         flow: flow.map(Cow::Borrowed),
         workspace: object.text("workspace"),
         body: &body,
         deadline: None,
+        traceparent: traceparent.and_then(TraceParent::parse),
     };
     match answer(handles, identity, client, &asked).await {
         Ok(body) => ok(body),
@@ -128,8 +131,19 @@ async fn answer(
         let chunks = Chunks::new(0, queue);
         handles.dispatcher.answer(identity, Arc::new(client), call, &chunks).await
     };
-    let skip = async { while parts.recv().await.is_some() {} };
-    tokio::join!(run, skip).0
+    let keep_last = async {
+        let mut last = None;
+        while let Some(Reply { part: Part::Chunk(chunk), .. }) = parts.recv().await {
+            last = Some(chunk);
+        }
+        last
+    };
+    let (outcome, last) = tokio::join!(run, keep_last);
+    // The end of a stream alone would tell nothing.
+    match last {
+        Some(last) if outcome.as_ref().is_ok_and(|body| body == END_OF_STREAM) => Ok(last),
+        Some(_) | None => outcome,
+    }
 }
 
 /// Paths are matched byte for byte: an escape is another path.

@@ -9,6 +9,7 @@ use tollgate_proto::capability::Capability;
 use tollgate_runtime::units::Period;
 use toml::{Table, Value};
 
+use super::backends::{self, BackendSettings, BackendStanza};
 use super::{Entry, IAM, Registry, Requirement};
 
 const DEFAULT_TIMEOUT: Period = Period(std::time::Duration::from_mins(10));
@@ -27,22 +28,11 @@ pub(crate) enum RegistryError {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 struct File {
-    backend: HashMap<String, BackendSettings>,
+    backend: HashMap<String, BackendStanza>,
     flow_service: HashMap<String, FlowService>,
     service: HashMap<String, Service>,
     flow_import: HashMap<String, FlowService>,
     flow_export: HashMap<String, FlowService>,
-}
-
-/// `[backend.NAME]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum BackendSettings {
-    /// Answers every request with itself.
-    Echo {
-        /// The flows that it runs, in every workspace.
-        flows: Vec<String>,
-    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,9 +64,9 @@ pub(super) fn load(default: &str, file: Option<&Path>) -> Result<Registry, Regis
     }
     let file: File = table.try_into().map_err(|error: toml::de::Error| RegistryError::Invalid {
         from: from.clone(),
-        message: error.message().to_owned(),
+        message: error.to_string().trim_end().to_owned(),
     })?;
-    Reader { from, backends: &file.backend }.read(&file)
+    Reader { from, backends: HashMap::new() }.read(&file)
 }
 
 fn parse(text: &str, from: &str) -> Result<Table, RegistryError> {
@@ -95,13 +85,18 @@ fn lay_over(under: &mut Table, over: Table) {
     }
 }
 
-struct Reader<'a> {
+struct Reader {
     from: String,
-    backends: &'a HashMap<String, BackendSettings>,
+    backends: HashMap<Arc<str>, BackendSettings>,
 }
 
-impl Reader<'_> {
-    fn read(&self, file: &File) -> Result<Registry, RegistryError> {
+impl Reader {
+    fn read(mut self, file: &File) -> Result<Registry, RegistryError> {
+        for (name, stanza) in &file.backend {
+            let settings = backends::read(stanza)
+                .map_err(|problem| self.problem(&format!("backend.{name}"), &problem))?;
+            self.backends.insert(name.as_str().into(), settings);
+        }
         // Checked now; the sockets that use them are not served yet.
         for (kind, stanza) in file.flow_import.iter().chain(&file.flow_export) {
             self.flow_entry(kind, stanza)?;
@@ -121,12 +116,10 @@ impl Reader<'_> {
             .iter()
             .map(|(name, stanza)| Ok((name.clone(), self.operations(name, stanza)?)))
             .collect::<Result<_, RegistryError>>()?;
-        let backends =
-            self.backends.iter().map(|(name, b)| (Arc::from(name.as_str()), b.clone())).collect();
-        Ok(Registry { flow_services, flow_prefixes, services, backends })
+        Ok(Registry { flow_services, flow_prefixes, services, backends: self.backends })
     }
 
-    fn flow_entry(&self, name: &str, stanza: &FlowService) -> Result<Entry, RegistryError> {
+    fn flow_entry(&mut self, name: &str, stanza: &FlowService) -> Result<Entry, RegistryError> {
         let Some(capability) = &stanza.capability else {
             return Err(self.problem(name, "has no capability: say what a caller needs"));
         };
@@ -147,7 +140,7 @@ impl Reader<'_> {
     }
 
     fn operations(
-        &self,
+        &mut self,
         name: &str,
         stanza: &Service,
     ) -> Result<HashMap<String, Entry>, RegistryError> {
@@ -181,15 +174,22 @@ impl Reader<'_> {
         }
     }
 
-    fn backend(&self, stanza: &str, name: Option<&str>) -> Result<Option<Arc<str>>, RegistryError> {
-        match name {
-            None => Ok(None),
-            Some(name) if self.backends.contains_key(name) => Ok(Some(name.into())),
-            Some(name) => Err(self.problem(
-                stanza,
-                &format!("names backend {name:?}, and there is no [backend.{name}]"),
-            )),
+    /// The backend that a stanza names; one that is a URL is made here.
+    fn backend(
+        &mut self,
+        stanza: &str,
+        name: Option<&str>,
+    ) -> Result<Option<Arc<str>>, RegistryError> {
+        let Some(name) = name else { return Ok(None) };
+        if !self.backends.contains_key(name) {
+            if !name.contains("://") {
+                let problem = format!("names backend {name:?}, and there is no [backend.{name}]");
+                return Err(self.problem(stanza, &problem));
+            }
+            let settings = backends::at(name).map_err(|problem| self.problem(stanza, &problem))?;
+            self.backends.insert(name.into(), settings);
         }
+        Ok(Some(name.into()))
     }
 
     fn problem(&self, stanza: &str, problem: &str) -> RegistryError {

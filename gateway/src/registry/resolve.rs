@@ -15,7 +15,7 @@ use tollgate_proto::json::{Object, ObjectError};
 use tollgate_proto::resource::Resource;
 
 use super::{Entry, IAM, Registry, Requirement};
-use crate::call::{Call, Needs, Target};
+use crate::call::{Call, Needs, Target, TraceParent};
 
 /// Members of a request that the gateway sets, whatever the caller sent.
 const WORKSPACE: &str = "workspace";
@@ -34,6 +34,8 @@ pub(crate) struct Request<'a> {
     pub(crate) body: &'a str,
     /// The caller's own budget.
     pub(crate) deadline: Option<Duration>,
+    /// The trace that it belongs to.
+    pub(crate) traceparent: Option<TraceParent>,
 }
 
 impl Registry {
@@ -73,10 +75,12 @@ impl Registry {
         };
         Ok(Call {
             name: entry.name.clone(),
+            service: (&*request.service).into(),
             needs: needs(entry.requirement, resource),
             flow,
             target,
             budget: budget(entry, request),
+            traceparent: request.traceparent.clone(),
         })
     }
 }
@@ -92,10 +96,12 @@ fn resolve_iam(entry: &Entry, request: &Request<'_>) -> Result<Call, WireError> 
     };
     Ok(Call {
         name: entry.name.clone(),
+        service: IAM.into(),
         needs,
         flow: None,
         target: Target::Iam(operation),
         budget: budget(entry, request),
+        traceparent: None,
     })
 }
 

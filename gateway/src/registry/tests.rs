@@ -29,6 +29,7 @@ fn request<'a>(service: &'a str, flow: Option<&'a str>, body: &'a str) -> Reques
         workspace: None,
         body,
         deadline: None,
+        traceparent: None,
     }
 }
 
@@ -69,7 +70,7 @@ fn the_built_in_registry_has_the_services_that_clients_call() {
 
 #[test]
 fn a_file_that_could_open_a_hole_fails_the_start() {
-    let check = |file, expect: &str| {
+    let check = |file: &str, expect: &str| {
         let error = load_with(file).unwrap_err();
         assert!(error.contains(expect), "{error}\nlacks\n{expect}");
     };
@@ -81,10 +82,47 @@ fn a_file_that_could_open_a_hole_fails_the_start() {
     check("[flow-service.mine]\ncapabilty = \"llm\"", "unknown field `capabilty`");
     check("[backend.x]\ntype = \"carrier-pigeon\"", "unknown variant `carrier-pigeon`");
     check("[flow_service.mine]", "unknown field `flow_service`");
+    let http = |lines: &str| format!("[backend.x]\ntype = \"http\"\n{lines}");
+    let check_http = |lines: &str, expect: &str| check(&http(lines), expect);
+    check_http("", "r.toml: [backend.x] has no urls");
+    check_http("urls = []", "[backend.x] has no urls");
+    check_http("urls = [\"h:9\"]", "\"h:9\" is not a URL like \"http://127.0.0.1:9000/\"");
+    check_http("urls = [\"https://h/\"]", "\"https://h/\" is not http://");
+    check_http("urls = [\"http://a:b@h/\"]", "must not hold a user or password");
+    check_http("url = \"http://h/\"", "unknown field `url`");
+    check_http("url = \"http://h/\"", "in `backend.x`");
+    check_http("urls = [\"http://h/\"]\nmax_inflight = 0", "would refuse every call");
+    check_http("urls = [\"http://h/\"]\nmax_answer = \"8\"", "\"8\" is not a whole number with B");
+    check_http("urls = [\"http://h/\"]\nsecret_file = \"/no\"", "secret_file: /no: No such file");
+    check(
+        "[flow-service.mine]\ncapability = \"llm\"\nbackend = \"ftp://h\"",
+        "[mine] \"ftp://h\" is not",
+    );
     let mine = "[flow-service.mine]\ncapability = \"llm\"\nbackend = \"echo\"\ntimeout = \"5s\"";
     let registry = load_with(mine).unwrap();
     assert_eq!(registry.flow_service("mine").unwrap().timeout, Duration::from_secs(5));
     assert!(registry.flow_service("agent").is_some(), "laid over, not instead");
+}
+
+#[test]
+fn a_backend_is_named_or_is_the_url_itself() {
+    let registry = load_with(
+        "[backend.x]\ntype = \"http\"\nurls = [\"http://a/\", \"http://b/\"]\nmax_answer = \"1KiB\"\n\
+         [flow-service.one]\ncapability = \"llm\"\nbackend = \"x\"\n\
+         [flow-service.two]\ncapability = \"llm\"\nbackend = \"http://c/\"\n\
+         [service.three]\nbackend = \"http://c/\"\n[service.three.operations]\nget = \"llm\"",
+    )
+    .unwrap();
+    let urls = |entry: Option<&Entry>| match &registry.backends()
+        [entry.unwrap().backend.as_ref().unwrap()]
+    {
+        BackendSettings::Http(http) => (http.addresses.len(), http.max_answer),
+        other @ BackendSettings::Echo { .. } => panic!("{other:?}"),
+    };
+    assert_eq!(urls(registry.flow_service("one")), (2, 1 << 10));
+    assert_eq!(urls(registry.flow_service("two")), (1, 8 << 20));
+    assert_eq!(urls(registry.operation("three", "get")), (1, 8 << 20));
+    assert_eq!(registry.backends().len(), 3, "echo, x and the one that two services share");
 }
 
 #[test]

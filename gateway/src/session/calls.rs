@@ -18,7 +18,7 @@ use tollgate_proto::iam::Identity;
 use super::Session;
 use super::inflight::Admission;
 use super::phase::{Action, Input, step};
-use crate::call::Call;
+use crate::call::{Call, TraceParent};
 use crate::registry::resolve::Request;
 use crate::reply::{self, Chunks, Outcome, Part, Reply};
 
@@ -63,6 +63,7 @@ impl Session {
             workspace: frame.workspace.as_deref().map(Into::into),
             body: frame.request.get(),
             deadline: frame.deadline_ms.map(Duration::from_millis),
+            traceparent: frame.traceparent.as_deref().and_then(TraceParent::parse),
         };
         match self.handles.registry.resolve(&request, self.identity.as_deref()) {
             Ok(call) => {

@@ -1,0 +1,100 @@
+//! Where a server is: `http://host[:port][/path]`.
+
+use std::str::FromStr;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper::http::uri::PathAndQuery;
+
+/// An address that requests can be posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    host: String,
+    port: u16,
+    /// What the request says in `Host`.
+    pub(super) authority: HeaderValue,
+    path: PathAndQuery,
+}
+
+/// Why a text is no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidAddress {
+    #[error("is not a URL like \"http://127.0.0.1:9000/\"")]
+    NotAUrl,
+    #[error("is not http://, and nothing else is spoken to backends")]
+    NotHttp,
+    #[error("must not hold a user or password: a backend knows the gateway by secret_file")]
+    Credential,
+}
+
+impl Address {
+    /// What to connect to.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    /// The target of a request, in origin form.
+    pub(super) fn target(&self) -> Uri {
+        self.path.clone().into()
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let url: Uri = text.parse().map_err(|_| InvalidAddress::NotAUrl)?;
+        let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
+            return Err(InvalidAddress::NotAUrl);
+        };
+        if scheme != "http" {
+            return Err(InvalidAddress::NotHttp);
+        }
+        if authority.as_str().contains('@') {
+            return Err(InvalidAddress::Credential);
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = match (authority.port_u16(), authority.port()) {
+            (Some(port), _) if port > 0 => port,
+            (None, None) => 80,
+            (Some(_) | None, _) => return Err(InvalidAddress::NotAUrl),
+        };
+        // The parser takes a colon without a port behind it.
+        if host.is_empty() || authority.as_str().ends_with(':') {
+            return Err(InvalidAddress::NotAUrl);
+        }
+        let path = url.path_and_query().cloned();
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            authority: HeaderValue::from_str(authority.as_str())
+                .map_err(|_| InvalidAddress::NotAUrl)?,
+            path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_whole_or_refused() {
+        let check = |text: &str, host, port, target: &str| {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.host_and_port(), (host, port));
+            assert_eq!(address.target().to_string(), target);
+        };
+        check("http://localhost", "localhost", 80, "/");
+        check("http://10.0.0.1:9000/a/b?c=d", "10.0.0.1", 9000, "/a/b?c=d");
+        check("http://[::1]:9000", "::1", 9000, "/");
+        let check = |text: &str, expect| {
+            assert_eq!(text.parse::<Address>().unwrap_err(), expect, "{text}");
+        };
+        for text in ["", "localhost:9000", "/path", "http://", "http://a:0/", "http://a:/", "a b"] {
+            check(text, InvalidAddress::NotAUrl);
+        }
+        check("https://localhost/", InvalidAddress::NotHttp);
+        check("http://user:pass@localhost/", InvalidAddress::Credential);
+    }
+}

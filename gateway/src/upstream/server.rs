@@ -1,0 +1,200 @@
+//! One server: its idle connections, how busy it is, and whether it is in reach.
+
+use std::collections::VecDeque;
+use std::mem::take;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::HOST;
+use hyper::http::response::Parts;
+use rand::RngExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tollgate_runtime::lifecycle::Lifecycle;
+
+use super::connection::{Attempt, Connection};
+use super::{Address, Bounds};
+
+/// Between the probes of a server out of reach: doubling from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Between two looks at the idle connections, however short their time is.
+const SHORTEST_SWEEP: Duration = Duration::from_secs(1);
+
+/// One server of a backend.
+pub(super) struct Server {
+    address: Address,
+    bounds: Bounds,
+    life: Lifecycle,
+    /// The newest is at the back and used first: the others get old enough to be closed.
+    idle: Mutex<VecDeque<Idle>>,
+    running: AtomicUsize,
+    /// A probe runs while this is set, and nothing else clears it.
+    out_of_reach: AtomicBool,
+}
+
+struct Idle {
+    connection: Box<Connection>,
+    since: Instant,
+}
+
+/// One of the requests that a server is busy with; it counts until it is dropped.
+pub(super) struct Slot(Arc<Server>);
+
+impl Server {
+    pub(super) fn new(address: &Address, bounds: &Bounds, life: &Lifecycle) -> Self {
+        Self {
+            address: address.clone(),
+            bounds: bounds.clone(),
+            life: life.clone(),
+            idle: Mutex::default(),
+            running: AtomicUsize::new(0),
+            out_of_reach: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn in_reach(&self) -> bool {
+        !self.out_of_reach.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> Result<Box<Connection>, String> {
+        let connect = async {
+            let stream = TcpStream::connect(self.address.host_and_port()).await;
+            let stream = stream.map_err(|error| error.to_string())?;
+            // Requests are small and awaited: they must not wait for more to send.
+            let _ = stream.set_nodelay(true);
+            Connection::begin(stream).await.map(Box::new).map_err(|error| error.to_string())
+        };
+        let within = self.bounds.connect_timeout;
+        timeout(within, connect)
+            .await
+            .unwrap_or_else(|_| Err(format!("no connection within {within:?}")))
+    }
+
+    /// Passes the server over until a probe reaches it.
+    fn lose(self: &Arc<Self>, reason: &str) {
+        if !self.out_of_reach.swap(true, Ordering::Relaxed) {
+            tracing::warn!(server = ?self.address.authority, reason, "a server is out of reach");
+            self.life.tasks.spawn(probe(Arc::clone(self)));
+        }
+    }
+
+    fn close_old(&self) {
+        let oldest = Instant::now().checked_sub(self.bounds.idle_timeout);
+        let mut idle = self.idle();
+        while idle.front().is_some_and(|front| Some(front.since) <= oldest) {
+            idle.pop_front();
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn take(server: &Arc<Server>) -> Self {
+        server.running.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(server))
+    }
+
+    /// Sends a request: over an idle connection as long as one takes it, else over a new one.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Parts, Incoming, Box<Connection>), Attempt> {
+        let server = &self.0;
+        *request.uri_mut() = server.address.target();
+        request.headers_mut().insert(HOST, server.address.authority.clone());
+        loop {
+            server.close_old();
+            let idle = server.idle().pop_back();
+            let is_new = idle.is_none();
+            let mut connection = match idle {
+                Some(idle) => idle.connection,
+                None => match server.connect().await {
+                    Ok(connection) => connection,
+                    Err(reason) => {
+                        server.lose(&reason);
+                        return Err(Attempt::NotSent(Box::new(request), reason));
+                    }
+                },
+            };
+            match connection.send(request).await {
+                Ok((head, body)) => return Ok((head, body, connection)),
+                // The server had closed it while it was idle.
+                Err(Attempt::NotSent(unsent, _)) if !is_new => request = *unsent,
+                Err(failed) => return Err(failed),
+            }
+        }
+    }
+
+    /// Takes back a connection whose answer has ended.
+    pub(super) fn keep(self, mut connection: Box<Connection>) {
+        let server = &self.0;
+        if server.life.stop.is_cancelled() || !connection.is_free() {
+            return;
+        }
+        let mut idle = server.idle();
+        if idle.len() < server.bounds.max_idle {
+            idle.push_back(Idle { connection, since: Instant::now() });
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Connects now and then, until it works.
+async fn probe(server: Arc<Server>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        // Gateways that lost a server together shall not come back to it together.
+        let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
+        // Both arms only wait.
+        tokio::select! {
+            biased;
+            () = server.life.stop.cancelled() => return,
+            () = sleep(jittered) => {}
+        }
+        let connect = TcpStream::connect(server.address.host_and_port());
+        if matches!(timeout(server.bounds.connect_timeout, connect).await, Ok(Ok(_))) {
+            tracing::info!(server = ?server.address.authority, "a server is in reach again");
+            server.out_of_reach.store(false, Ordering::Relaxed);
+            return;
+        }
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+/// Closes idle connections that have become old, until the stop closes them all.
+pub(super) async fn sweep(servers: Vec<Arc<Server>>, every: Duration, stop: CancellationToken) {
+    loop {
+        // Both arms only wait.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = sleep(every.max(SHORTEST_SWEEP)) => {}
+        }
+        for server in &servers {
+            server.close_old();
+        }
+    }
+    for server in &servers {
+        drop(take(&mut *server.idle()));
+    }
+}

@@ -3,6 +3,7 @@
 mod answers;
 mod failures;
 mod pool;
+mod readme;
 mod request;
 
 use serde_json::{Value, json};

@@ -38,6 +38,8 @@ impl Dispatcher {
         // Many calls never wait: the timer is made for those that do.
         let outcome = match poll!(run.as_mut()) {
             Poll::Ready(outcome) => outcome,
+            // A timer would leave it the rest of a millisecond.
+            Poll::Pending if budget.is_zero() => Err(ErrorKind::DeadlineExceeded.into()),
             Poll::Pending => timeout(budget, run)
                 .await
                 .unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into())),

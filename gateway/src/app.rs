@@ -105,7 +105,7 @@ pub async fn start(
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
     let Checked { tls, proxies, registry, origins } = read(settings)?;
-    let iam = Arc::new(Link::new(&settings.iam_url, secret, life.tasks.clone())?);
+    let iam = Arc::new(Link::new(&settings.iam_url, secret, life)?);
     let listener = bind(settings.listen, "gateway.listen").await?;
     let readiness = Readiness::of(&["listener"]);
     let admin = settings.admin_listen;

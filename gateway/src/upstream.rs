@@ -1,4 +1,4 @@
-//! The servers of one backend: connections that are kept and used again, the least busy of two
+//! The servers of one backend, or IAM: connections that are kept and used again, the least busy of two
 //! chosen, those out of reach passed over and probed.
 //!
 //! In: a request. Out: the head of its answer, and then its body piece by piece, read no faster

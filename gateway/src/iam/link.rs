@@ -8,29 +8,34 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use axum::http::{Method, Request, StatusCode, Uri};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tollgate_proto::iam::{Answer, CALL_PATH, Call, Client, Mark, Outcome, Question};
 use tollgate_proto::ids::OperationId;
+use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
 
 use super::{Iam, Unreachable};
+use crate::upstream::{Address, Bounds, Failure, Upstream};
 
 /// The longest answer that is read: a list of every user of a large deployment.
 const MAX_ANSWER: usize = 64 << 20;
 
 /// Questions under way at once, and so connections: others wait within their deadline.
 const MAX_ASKING: usize = 32;
+
+const BOUNDS: Bounds = Bounds {
+    connect_timeout: Duration::from_secs(1),
+    idle_timeout: Duration::from_mins(1),
+    max_idle: MAX_ASKING,
+    max_inflight: MAX_ASKING,
+};
 
 pub(crate) struct Link {
     line: Arc<Line>,
@@ -40,9 +45,9 @@ pub(crate) struct Link {
 /// What each question needs.
 struct Line {
     asking: Semaphore,
-    http: HttpClient<HttpConnector, Full<Bytes>>,
-    url: Uri,
-    authorization: HeaderValue,
+    iam: Upstream,
+    /// Said with every question.
+    headers: HeaderMap,
     /// The newest mark that an answer carried.
     seen: Mutex<Option<Mark>>,
 }
@@ -57,32 +62,34 @@ pub(crate) enum InvalidLink {
 }
 
 impl Link {
-    /// A link whose questions run on `tasks`.
+    /// A link whose questions run as tasks of `lifecycle`.
     pub(crate) fn new(
         iam_url: &str,
         secret: &SecretString,
-        tasks: TaskTracker,
+        lifecycle: &Lifecycle,
     ) -> Result<Self, InvalidLink> {
-        let url = Self::parse_url(iam_url)?;
+        let address = Self::parse_url(iam_url)?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
                 .map_err(|_| InvalidLink::Secret)?;
         authorization.set_sensitive(true);
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(1)));
-        let http = HttpClient::builder(TokioExecutor::new()).build(connector);
-        let asking = Semaphore::new(MAX_ASKING);
-        let line = Arc::new(Line { asking, http, url, authorization, seen: Mutex::new(None) });
-        Ok(Self { line, tasks })
+        let headers = [
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (AUTHORIZATION, authorization),
+        ];
+        let line = Arc::new(Line {
+            asking: Semaphore::new(MAX_ASKING),
+            iam: Upstream::new(&[address], &BOUNDS, lifecycle),
+            headers: headers.into_iter().collect(),
+            seen: Mutex::new(None),
+        });
+        Ok(Self { line, tasks: lifecycle.tasks.clone() })
     }
 
     /// Where questions go.
-    pub(crate) fn parse_url(iam_url: &str) -> Result<Uri, InvalidLink> {
-        let parsed = format!("{}{CALL_PATH}", iam_url.trim_end_matches('/')).parse::<Uri>().ok();
-        parsed
-            .filter(|url| url.scheme_str() == Some("http") && url.host().is_some())
-            .ok_or_else(|| InvalidLink::Url(iam_url.to_owned()))
+    pub(crate) fn parse_url(iam_url: &str) -> Result<Address, InvalidLink> {
+        let url = format!("{}{CALL_PATH}", iam_url.trim_end_matches('/'));
+        url.parse().map_err(|_| InvalidLink::Url(iam_url.to_owned()))
     }
 }
 
@@ -98,19 +105,17 @@ impl Line {
             question,
         };
         let body = serde_json::to_vec(&call).map_err(|e| Unreachable(e.to_string()))?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(self.url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header(AUTHORIZATION, self.authorization.clone())
-            .body(Full::from(body))
-            .map_err(|e| Unreachable(e.to_string()))?;
-        let response = self.http.request(request).await.map_err(|e| Unreachable(root_cause(&e)))?;
-        if response.status() != StatusCode::OK {
-            return Err(Unreachable(format!("it answered {}", response.status())));
+        let mut response = self.iam.post(self.headers.clone(), Bytes::from(body)).await?;
+        if response.head.status != StatusCode::OK {
+            return Err(Unreachable(format!("it answered {}", response.head.status)));
         }
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|e| Unreachable(e.to_string()))?.to_bytes();
+        let mut body = Vec::new();
+        while let Some(piece) = response.piece().await? {
+            if piece.len() > MAX_ANSWER - body.len() {
+                return Err(Unreachable(format!("its answer is beyond {MAX_ANSWER} bytes")));
+            }
+            body.extend_from_slice(&piece);
+        }
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|e| Unreachable(format!("its answer cannot be read: {e}")))?;
         self.remember(answer.mark);
@@ -143,11 +148,8 @@ impl Iam for Link {
     }
 }
 
-/// The innermost error: what the operating system said.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+impl From<Failure> for Unreachable {
+    fn from(failure: Failure) -> Self {
+        Self(failure.to_string())
     }
-    cause.to_string()
 }

@@ -29,7 +29,10 @@ impl Frames {
         let payload = "x".repeat(bytes.saturating_sub(call("").len()));
         let call = call(&payload);
         let reply = match arm {
-            Arm::Bare => call.clone(),
+            Arm::Bare | Arm::Upstream => call.clone(),
+            Arm::Hop(_) => format!(
+                r#"{{"id":{FIRST_ID},"response":{{"workspace":"default","payload":"{payload}"}},"complete":true}}"#
+            ),
             Arm::Tollgate => format!(
                 r#"{{"id":{FIRST_ID},"response":{{"echo":{{"workspace":"default","payload":"{payload}"}}}},"complete":true}}"#
             ),

@@ -45,9 +45,11 @@ pub(crate) struct Sample {
 }
 
 #[derive(Default)]
-struct Shared {
-    replies: AtomicU64,
-    stopped: AtomicBool,
+pub(crate) struct Shared {
+    /// Replies that have come.
+    pub(crate) replies: AtomicU64,
+    /// No more calls are to be sent.
+    pub(crate) stopped: AtomicBool,
 }
 
 /// Loads a server and measures it. Any error on any socket is an error.
@@ -59,12 +61,22 @@ pub(crate) async fn run(server: &Server, frames: &Frames, shape: Shape) -> anyho
         let calls = Calls { socket, frames: frames.clone(), depth: shape.depth, sent: 0, due: 0 };
         sockets.spawn(calls.run(Arc::clone(&shared)));
     }
+    measure(server, shape.time, &shared, sockets).await
+}
+
+/// Measures a server under a load that runs already, and ends the load.
+pub(crate) async fn measure(
+    server: &Server,
+    time: Duration,
+    shared: &Shared,
+    mut load: JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<Sample> {
     sleep(WARM_UP).await;
-    let before = Moment::now(server, &shared)?;
-    sleep(shape.time).await;
-    let after = Moment::now(server, &shared)?;
+    let before = Moment::now(server, shared)?;
+    sleep(time).await;
+    let after = Moment::now(server, shared)?;
     shared.stopped.store(true, Ordering::Relaxed);
-    while let Some(ended) = sockets.join_next().await {
+    while let Some(ended) = load.join_next().await {
         ended??;
     }
     before.until(&after)

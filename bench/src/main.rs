@@ -6,6 +6,7 @@
 mod server;
 mod claim;
 mod bare;
+mod upstream;
 mod frame;
 mod socket;
 mod load;
@@ -13,6 +14,7 @@ mod measure;
 mod quartiles;
 mod idle;
 mod echo;
+mod hop;
 mod report;
 
 use std::future::Future;
@@ -39,8 +41,12 @@ enum Command {
     Idle(idle::Args),
     /// Server CPU a reply and replies a second, with calls outstanding on many sockets.
     Echo(echo::Args),
+    /// Server CPU a reply and time a call with a service behind Tollgate, over HTTP.
+    Hop(hop::Args),
     /// The yardstick alone: echoes every message, until it is killed.
     BareEcho,
+    /// The service behind Tollgate alone: answers each POST with its body, until it is killed.
+    BareUpstream,
 }
 
 fn main() -> ExitCode {
@@ -61,11 +67,18 @@ fn run(command: Command) -> anyhow::Result<()> {
             let placement = server::Placement::take();
             generate(echo::run(&args, &placement))
         }
-        // As Tollgate runs: a worker a core.
-        Command::BareEcho => {
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bare::run())
+        Command::Hop(args) => {
+            let placement = server::Placement::take();
+            generate(hop::run(&args, placement))
         }
+        Command::BareEcho => serve(bare::run()),
+        Command::BareUpstream => serve(upstream::run()),
     }
+}
+
+/// As Tollgate runs: a worker a core.
+fn serve(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 /// The load comes from one thread.

@@ -1,5 +1,6 @@
 //! Figures become a table for people or JSON for programs, on stdout.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use serde_json::{Value, json};
@@ -38,6 +39,18 @@ pub(crate) struct EchoRow {
     pub(crate) rate: [Quartiles; 3],
     /// How busy the generator was with the two.
     pub(crate) busy: [Quartiles; 2],
+}
+
+/// One figure of a hop.
+pub(crate) struct HopRow {
+    /// What it is, with its unit.
+    pub(crate) name: &'static str,
+    /// Of the bare echo, of the bare client, of Tollgate between the two.
+    pub(crate) figures: [Quartiles; 3],
+    /// Tollgate over what it takes at least.
+    pub(crate) ratio: Quartiles,
+    /// How that is reckoned.
+    pub(crate) meaning: &'static str,
 }
 
 /// Prints the memory of sockets.
@@ -90,6 +103,26 @@ pub(crate) fn echo(output: Output, head: &str, rows: &[EchoRow]) -> anyhow::Resu
         let note = if limit { "generator is the limit" } else { "" };
         let name = format!("depth {depth}: generator busy");
         text.push_str(&line([&name, &bare, &tollgate, note]));
+    }
+    print(text.trim_end())
+}
+
+/// Prints the cost of a service behind Tollgate.
+pub(crate) fn hop(output: Output, head: &str, rows: &[HopRow]) -> anyhow::Result<()> {
+    if output == Output::Json {
+        let rows = rows.iter().map(|HopRow { name, figures, ratio, meaning }| {
+            let [echo, client, tollgate] = figures.map(Quartiles::to_json);
+            let figures = json!({ "echo": echo, "client": client, "tollgate": tollgate });
+            json!({ "name": name, "figures": figures, "ratio": ratio.to_json(), "is": meaning })
+        });
+        let rows: Vec<Value> = rows.collect();
+        return print(&json!({ "run": head, "rows": rows }).to_string());
+    }
+    let mut text = format!("{head}\n");
+    for HopRow { name, figures, ratio, meaning } in rows {
+        let [echo, client, tollgate] = figures.map(|figure| format!("{:.2}", figure.median));
+        let _ = writeln!(text, "{name}: echo {echo}, HTTP client {client}, tollgate {tollgate}");
+        let _ = writeln!(text, "  {meaning} = {}", ratio_text(*ratio));
     }
     print(text.trim_end())
 }

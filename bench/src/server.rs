@@ -31,6 +31,10 @@ pub(crate) enum Arm {
     Bare,
     /// Gateway and IAM in one process.
     Tollgate,
+    /// The same, with a service at this address behind it.
+    Hop(SocketAddr),
+    /// That service, which is measured alone too.
+    Upstream,
 }
 
 /// Which cores server and generator have.
@@ -99,12 +103,14 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let mut command = match arm {
-            Arm::Bare => {
-                let mut command = placement.command(&std::env::current_exe()?);
-                command.arg("bare-echo");
-                command
+            Arm::Bare => ourselves(placement, "bare-echo")?,
+            Arm::Upstream => ourselves(placement, "bare-upstream")?,
+            Arm::Tollgate => tollgate(program, placement, data.path(), "")?,
+            Arm::Hop(service) => {
+                let url = format!("http://{service}/");
+                let stanza = format!("[flow-service.embeddings]\nbackend = \"{url}\"\n");
+                tollgate(program, placement, data.path(), &stanza)?
             }
-            Arm::Tollgate => tollgate(program, placement, data.path())?,
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().context("the server did not start")?;
@@ -116,19 +122,33 @@ impl Server {
         let mut words = JoinSet::new();
         words.spawn(pass_on(lines));
         let token = match arm {
-            Arm::Bare => None,
-            Arm::Tollgate => Some(timeout(PATIENCE, claim(address)).await??),
+            Arm::Bare | Arm::Upstream => None,
+            Arm::Tollgate | Arm::Hop(_) => Some(timeout(PATIENCE, claim(address)).await??),
         };
         Ok(Self { address, pid, token, _child: child, _words: words, _data: data })
     }
 }
 
-fn tollgate(program: Option<&Path>, placement: Placement, data: &Path) -> anyhow::Result<Command> {
+fn ourselves(placement: Placement, what: &str) -> anyhow::Result<Command> {
+    let mut command = placement.command(&std::env::current_exe()?);
+    command.arg(what);
+    Ok(command)
+}
+
+fn tollgate(
+    program: Option<&Path>,
+    placement: Placement,
+    data: &Path,
+    registry: &str,
+) -> anyhow::Result<Command> {
     let program = program.map_or_else(beside_us, |path| Ok(path.to_owned()))?;
     // No file: the settings are the defaults, whatever lies in this folder.
     let settings = data.join("tollgate.toml");
     std::fs::write(&settings, "")?;
+    let services = data.join("registry.toml");
+    std::fs::write(&services, registry)?;
     let mut command = placement.command(&program);
+    command.env("TOLLGATE_GATEWAY__REGISTRY_FILE", services);
     command.args(["--log", "error", "--config"]).arg(settings);
     command.arg("--data-dir").arg(data.join("data"));
     for listener in ["GATEWAY__LISTEN", "GATEWAY__ADMIN_LISTEN", "IAM__LISTEN", "IAM__ADMIN_LISTEN"]
@@ -162,7 +182,7 @@ async fn greeting(lines: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<S
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, url) = line.split_once("ws://")?;
+    let (_, url) = line.split_once("://")?;
     url.split('/').next()?.parse().ok()
 }
 

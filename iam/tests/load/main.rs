@@ -1,21 +1,17 @@
 //! What takes time, or measures it: one test at once, and nothing else beside it.
 
-#[cfg(test)]
+#![cfg(test)]
+
 #[expect(dead_code, reason = "the other tests need more of it")]
 #[path = "../rim/harness.rs"]
 mod harness;
-#[cfg(test)]
 mod rotations;
-#[cfg(test)]
 mod storm;
-#[cfg(test)]
 mod timing;
 
-#[cfg(test)]
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The machine to oneself, as far as these tests go.
-#[cfg(test)]
 async fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::const_new(());
     ALONE.lock().await

@@ -27,11 +27,7 @@ pub(in crate::operation) async fn disable(
     workspace: Option<String>,
 ) -> Result<Answered, Refused> {
     let managed = Managed::read(context, request, user_id, workspace)?;
-    let decide = move |state: &dyn Read| {
-        let (allowed, found) = managed.check(state)?;
-        let change = set_enabled(state, &managed.request, &found, false)?;
-        Ok(Decided { allowed, changes: change.into_iter().collect(), outcome: Outcome::Done })
-    };
+    let decide = move |state: &dyn Read| managed.decide_enabled(state, false);
     decide_and_commit(context, request, "disable-user", decide).await
 }
 
@@ -43,11 +39,7 @@ pub(in crate::operation) async fn enable(
     workspace: Option<String>,
 ) -> Result<Answered, Refused> {
     let managed = Managed::read(context, request, user_id, workspace)?;
-    let decide = move |state: &dyn Read| {
-        let (allowed, found) = managed.check(state)?;
-        let change = set_enabled(state, &managed.request, &found, true)?;
-        Ok(Decided { allowed, changes: change.into_iter().collect(), outcome: Outcome::Done })
-    };
+    let decide = move |state: &dyn Read| managed.decide_enabled(state, true);
     decide_and_commit(context, request, "enable-user", decide).await
 }
 
@@ -130,6 +122,12 @@ impl Managed {
         let allowed = policy::allow(&live, &Action::ManageUser { target: found.target() })?;
         self.address.check_home(&found.user)?;
         Ok((allowed, found))
+    }
+
+    fn decide_enabled(&self, state: &dyn Read, enabled: bool) -> Result<Decided, Refused> {
+        let (allowed, found) = self.check(state)?;
+        let change = set_enabled(state, &self.request, &found, enabled)?;
+        Ok(Decided { allowed, changes: change.into_iter().collect(), outcome: Outcome::Done })
     }
 }
 

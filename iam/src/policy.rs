@@ -127,23 +127,26 @@ impl Live {
     }
 }
 
-/// Checks an actor against the state: the user is enabled, the credential is its own and live,
-/// and both are of the epoch that was authenticated.
+/// Checks an actor against the state: the user is enabled, and the credential is its own and live;
+/// a session only under the epoch that was authenticated.
 pub fn live(actor: &Actor, standing: Standing, now_ms: u64) -> Result<Live, Denied> {
     let user = standing.user.filter(|user| user.is_live() && user.id == actor.user);
     let user = user.ok_or(Denied::NotLive)?;
+    let of_now = actor.auth_epoch == user.auth_epoch;
     let credential = match (actor.credential, standing.credential) {
         (Credential::Key(id), CredentialStanding::Key(Some(key))) => {
-            key.id == id && key.user == user.id && is_key_live(&key, &user, now_ms)
+            // The key itself may have moved on with its owner's password since.
+            let is_known = actor.auth_epoch <= user.auth_epoch;
+            key.id == id && key.user == user.id && is_key_live(&key, &user, now_ms) && is_known
         }
-        (Credential::Session(_), CredentialStanding::Session { ended }) => !ended,
+        (Credential::Session(_), CredentialStanding::Session { ended }) => !ended && of_now,
         (Credential::Minted { by, epoch, .. }, CredentialStanding::Minted { ended, minter }) => {
             let is_minter = |user: &User| user.id == by && user.auth_epoch == epoch;
-            !ended && minter.is_some_and(|user| user.is_live() && is_minter(&user))
+            !ended && of_now && minter.is_some_and(|user| user.is_live() && is_minter(&user))
         }
         (Credential::Key(_) | Credential::Session(_) | Credential::Minted { .. }, _) => false,
     };
-    if !credential || actor.auth_epoch != user.auth_epoch {
+    if !credential {
         return Err(Denied::NotLive);
     }
     let bound = user.must_change_password && matches!(actor.credential, Credential::Session(_));

@@ -13,7 +13,7 @@ use ed25519_dalek::{SigningKey as PrivateKey, VerifyingKey};
 use secrecy::SecretString;
 use serde::Serialize;
 use tollgate_proto::ids::{JournalId, SessionId, UserId, WorkspaceId};
-use tollgate_proto::jwt::{self, Claims, Expect, KeyName, Minter, TokenError, TokenKind};
+use tollgate_proto::jwt::{self, Claims, Expect, KeyName, Minter, TokenError, TokenKind, Verified};
 use zeroize::Zeroizing;
 
 use crate::draw;
@@ -72,6 +72,8 @@ pub struct Issued {
     pub token: SecretString,
     /// The end.
     pub expires_s: u64,
+    /// The key that signed it.
+    pub signed_by: KeyName,
 }
 
 impl Tokens {
@@ -125,7 +127,7 @@ impl Tokens {
         };
         let kind = if minted.is_some() { TokenKind::Minted } else { TokenKind::Session };
         let token = jwt::sign(kind, key.name, &private, &claims);
-        Ok(Issued { token: SecretString::from(token), expires_s })
+        Ok(Issued { token: SecretString::from(token), expires_s, signed_by: key.name })
     }
 
     /// What a token says, if it is one of ours and in force.
@@ -134,7 +136,7 @@ impl Tokens {
         from: &dyn Read,
         token: &str,
         now_s: u64,
-    ) -> Result<Result<Claims, TokenError>, StateError> {
+    ) -> Result<Result<Verified, TokenError>, StateError> {
         let mut unread = None;
         let key_of = |name| match state::signing_key(from, name) {
             Ok(key) => {
@@ -147,7 +149,7 @@ impl Tokens {
             }
         };
         let expect = Expect { issuer: ISSUER, audience: self.journal, now: now_s, max_life: LIFE };
-        let verified = jwt::verify(token, key_of, expect).map(|(_, claims)| claims);
+        let verified = jwt::verify(token, key_of, expect);
         unread.map_or(Ok(verified), Err)
     }
 

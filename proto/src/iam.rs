@@ -22,7 +22,7 @@ pub use record::{
 use secrecy::SecretString;
 
 use crate::capability::Capability;
-use crate::ids::{JournalId, KeyId, OperationId, Seq, SessionId, UserId, WorkspaceId};
+use crate::ids::{JournalId, KeyId, KeyName, OperationId, Seq, SessionId, UserId, WorkspaceId};
 use crate::resource::Resource;
 use crate::secret;
 
@@ -135,16 +135,25 @@ pub enum Credential {
     /// An API key.
     Key(KeyId),
     /// A login session.
-    Session(SessionId),
+    Session(SignedSession),
     /// A session that somebody minted for the user.
     Minted {
         /// The session.
-        session: SessionId,
+        session: SignedSession,
         /// Who minted it.
         by: UserId,
         /// The minter's credential epoch when it was minted: the session dies with it.
         epoch: u64,
     },
+}
+
+/// A session, and the signing key behind its token: it ends when either does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SignedSession {
+    /// The session.
+    pub id: SessionId,
+    /// The key's `kid`.
+    pub signed_by: KeyName,
 }
 
 /// What a credential stands for.

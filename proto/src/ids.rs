@@ -154,6 +154,47 @@ impl fmt::Display for Seq {
     }
 }
 
+/// The name of a signing key: 16 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyName([u8; 16]);
+
+impl KeyName {
+    /// The name that a random number gives.
+    pub fn from_number(number: u64) -> Self {
+        let mut digits = [0; 16];
+        for (digit, byte) in digits.iter_mut().zip(format!("{number:016x}").bytes()) {
+            *digit = byte;
+        }
+        Self(digits)
+    }
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: [u8; 16] = text.as_bytes().try_into().ok()?;
+        digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).then_some(Self(digits))
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
+    }
+}
+
+impl From<KeyName> for String {
+    fn from(name: KeyName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for KeyName {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("a key name has 16 digits of 0-9a-f")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

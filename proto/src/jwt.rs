@@ -4,13 +4,12 @@
 //! token breaks, for the log only: outside, every refusal looks alike.
 //! Never: a key, an algorithm or a URL taken from the token.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
+pub use crate::ids::KeyName;
 use crate::ids::{JournalId, SessionId, UserId, WorkspaceId};
 use crate::json::Object;
 
@@ -24,47 +23,6 @@ const MAX_PAYLOAD: usize = 6 * 1_024;
 const MAX_INTEGER: u64 = 1 << 53;
 /// Header parameters that let a token choose how it is read (RFC 8725 §3.10).
 const REFUSED_PARAMETERS: [&str; 8] = ["crit", "b64", "zip", "enc", "jwk", "jku", "x5u", "x5c"];
-
-/// The name of a signing key: 16 lower-case hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeyName([u8; 16]);
-
-impl KeyName {
-    /// The name that a random number gives.
-    pub fn from_number(number: u64) -> Self {
-        let mut digits = [0; 16];
-        for (digit, byte) in digits.iter_mut().zip(format!("{number:016x}").bytes()) {
-            *digit = byte;
-        }
-        Self(digits)
-    }
-
-    /// Reads a name.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits: [u8; 16] = text.as_bytes().try_into().ok()?;
-        digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).then_some(Self(digits))
-    }
-}
-
-impl fmt::Display for KeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
-    }
-}
-
-impl From<KeyName> for String {
-    fn from(name: KeyName) -> Self {
-        name.to_string()
-    }
-}
-
-impl TryFrom<String> for KeyName {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).ok_or("a key name has 16 digits of 0-9a-f")
-    }
-}
 
 /// What kind of session a token opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,6 +78,17 @@ pub struct Minter {
     pub sub: UserId,
     /// The user's credential epoch.
     pub ae: u64,
+}
+
+/// A token that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What kind of session it opens.
+    pub kind: TokenKind,
+    /// The key that it was signed with.
+    pub key: KeyName,
+    /// What it says.
+    pub claims: Claims,
 }
 
 /// What a verifier insists on.
@@ -181,7 +150,7 @@ pub fn verify(
     token: &str,
     key_of: impl FnOnce(KeyName) -> Option<VerifyingKey>,
     expect: Expect<'_>,
-) -> Result<(TokenKind, Claims), TokenError> {
+) -> Result<Verified, TokenError> {
     if token.len() > MAX_TOKEN {
         return Err(TokenError::Form);
     }
@@ -204,7 +173,7 @@ pub fn verify(
     let claims = read_claims(&payload_bytes)?;
     check_kind(kind, &claims)?;
     check_claims(&claims, expect)?;
-    Ok((kind, claims))
+    Ok(Verified { kind, key: name, claims })
 }
 
 fn read_header(bytes: &[u8]) -> Result<(TokenKind, KeyName), TokenError> {

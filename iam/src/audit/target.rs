@@ -66,7 +66,7 @@ pub(super) fn of_resource(resource: &Resource) -> Target {
 pub(super) fn of_minted(opened: &Actor) -> Option<Target> {
     match opened.credential {
         Credential::Minted { session, .. } => {
-            Some(Target::new(TargetKind::Session, session).of(opened.user))
+            Some(Target::new(TargetKind::Session, session.id).of(opened.user))
         }
         Credential::Key(_) | Credential::Session(_) => None,
     }

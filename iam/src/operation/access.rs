@@ -1,7 +1,7 @@
 //! What the gateway asks for every connection and call: whose is this, and may it.
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::{Actor, Check, Credential, Decision, Epochs, Identity};
+use tollgate_proto::iam::{Actor, Check, Credential, Decision, Epochs, Identity, SignedSession};
 use tollgate_proto::key::{self, Shape};
 
 use super::{Context, caller};
@@ -65,13 +65,15 @@ fn authenticate_token(
     text: &str,
     now_ms: u64,
 ) -> Result<Identity, Refused> {
-    let claims = context.tokens.verify(view, text, now_ms / 1_000)?.map_err(|error| {
+    let verified = context.tokens.verify(view, text, now_ms / 1_000)?.map_err(|error| {
         tracing::debug!(%error, "a token was refused");
         Refused::Unauthenticated("an unacceptable token")
     })?;
+    let claims = verified.claims;
+    let session = SignedSession { id: claims.jti, signed_by: verified.key };
     let credential = match claims.act {
-        None => Credential::Session(claims.jti),
-        Some(by) => Credential::Minted { session: claims.jti, by: by.sub, epoch: by.ae },
+        None => Credential::Session(session),
+        Some(by) => Credential::Minted { session, by: by.sub, epoch: by.ae },
     };
     let actor = Actor { user: claims.sub, credential, auth_epoch: claims.ae };
     let user = check_entry(view, &actor, now_ms)?;
@@ -125,12 +127,7 @@ pub fn revalidate(
 ) -> Result<Vec<Option<Epochs>>, Refused> {
     let view = context.state.view()?;
     let confirm = |actor: &Actor| -> Result<Option<Epochs>, Refused> {
-        let Some(user) = state::user(&view, actor.user)? else { return Ok(None) };
-        let auth_epoch = match actor.credential {
-            Credential::Key(_) => user.auth_epoch,
-            Credential::Session(_) | Credential::Minted { .. } => actor.auth_epoch,
-        };
-        match check_entry(&view, &Actor { auth_epoch, ..actor.clone() }, now_ms) {
+        match check_entry(&view, actor, now_ms) {
             Ok(user) => Ok(Some(Epochs { auth: user.auth_epoch, authz: user.authz_epoch })),
             Err(Refused::Denied(_) | Refused::Unauthenticated(_)) => Ok(None),
             Err(other) => Err(other),

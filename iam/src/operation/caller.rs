@@ -1,11 +1,11 @@
 //! Who asks: an actor is looked up and checked on each state that is decided on.
 
-use tollgate_proto::iam::{Actor, Credential};
+use tollgate_proto::iam::{Actor, Credential, SignedSession};
 use tollgate_proto::ids::WorkspaceId;
 
 use super::Request;
 use crate::policy::{self, CredentialStanding, Live, Rights, Standing};
-use crate::record::{Grant, Scope, Subject, User};
+use crate::record::{Grant, Scope, SigningState, Subject, User};
 use crate::refused::Refused;
 use crate::state::{self, Read, StateError};
 
@@ -19,11 +19,11 @@ pub(super) fn live(state: &dyn Read, request: &Request) -> Result<Live, Refused>
 pub(super) fn live_actor(state: &dyn Read, actor: &Actor, now_ms: u64) -> Result<Live, Refused> {
     let credential = match actor.credential {
         Credential::Key(id) => CredentialStanding::Key(state::key(state, id)?),
-        Credential::Session(id) => {
-            CredentialStanding::Session { ended: state::session_ended(state, id)? }
+        Credential::Session(session) => {
+            CredentialStanding::Session { ended: has_ended(state, session)? }
         }
         Credential::Minted { session, by, .. } => CredentialStanding::Minted {
-            ended: state::session_ended(state, session)?,
+            ended: has_ended(state, session)?,
             minter: state::user(state, by)?,
         },
     };
@@ -33,6 +33,13 @@ pub(super) fn live_actor(state: &dyn Read, actor: &Actor, now_ms: u64) -> Result
         credential,
     };
     Ok(policy::live(actor, standing, now_ms)?)
+}
+
+/// Whether a session was ended, or the key behind its token revoked.
+fn has_ended(state: &dyn Read, session: SignedSession) -> Result<bool, StateError> {
+    let key = state::signing_key(state, session.signed_by)?;
+    let is_sound = key.is_some_and(|key| key.state != SigningState::Revoked);
+    Ok(!is_sound || state::session_ended(state, session.id)?)
 }
 
 /// The grants that can be used now: those in a workspace that is disabled allow nothing.

@@ -26,7 +26,7 @@ pub(super) async fn logout(context: &Context, request: &Request) -> Result<Answe
         let at_ms = request_of.now_ms;
         // When its token expires is not known here; no token lives longer.
         let until_ms = at_ms + (tokens::LIFE + LEEWAY) * 1_000;
-        let changes = vec![Change::EndSession { session, until_ms, at_ms }];
+        let changes = vec![Change::EndSession { session: session.id, until_ms, at_ms }];
         Ok(Decided { allowed, changes, outcome: Outcome::Done })
     };
     decide_and_commit(context, request, "logout", decide).await

@@ -2,7 +2,7 @@
 //! with a context that backends get to see and no decision looks at.
 
 use tollgate_proto::capability::Capability;
-use tollgate_proto::iam::{Actor, Credential};
+use tollgate_proto::iam::{Actor, Credential, SignedSession};
 use tollgate_proto::ids::{SessionId, WorkspaceId};
 use tollgate_proto::json::{self, Limits, Object};
 use tollgate_proto::jwt::Minter;
@@ -57,16 +57,16 @@ pub(super) fn mint(
         id: SessionId(draw::uuid()?),
         minted: Some(Minted { by: Minter { sub: minter.id, ae: minter.auth_epoch }, user_context }),
     };
+    let issued = context.tokens.issue(&view, &session, request.now_ms / 1_000)?;
     let opened = Actor {
         user: session.user,
         credential: Credential::Minted {
-            session: session.id,
+            session: SignedSession { id: session.id, signed_by: issued.signed_by },
             by: minter.id,
             epoch: minter.auth_epoch,
         },
         auth_epoch: session.auth_epoch,
     };
-    let issued = context.tokens.issue(&view, &session, request.now_ms / 1_000)?;
     tracing::info!(
         operation = "mint-token",
         user = %subject.user.id,

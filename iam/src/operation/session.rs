@@ -1,7 +1,7 @@
 //! What users do for themselves: open a session, look at themselves, change their password.
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::{Actor, Credential, Reply};
+use tollgate_proto::iam::{Actor, Credential, Reply, SignedSession};
 use tollgate_proto::ids::{SessionId, WorkspaceId};
 
 use super::rehash::{self, Verified};
@@ -80,12 +80,14 @@ fn open_session(
         id: SessionId(draw::uuid()?),
         minted: None,
     };
+    let issued = context.tokens.issue(&view, &session, request.now_ms / 1_000)?;
+    let signed = SignedSession { id: session.id, signed_by: issued.signed_by };
     let actor = Actor {
         user: session.user,
-        credential: Credential::Session(session.id),
+        credential: Credential::Session(signed),
         auth_epoch: session.auth_epoch,
     };
-    Ok((context.tokens.issue(&view, &session, request.now_ms / 1_000)?, actor))
+    Ok((issued, actor))
 }
 
 /// The workspace of a session: the one asked for, if the user may use it; else the home.

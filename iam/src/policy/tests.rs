@@ -1,6 +1,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tollgate_proto::ids::{GrantId, KeyId, SessionId, UserId};
+use tollgate_proto::iam::SignedSession;
+use tollgate_proto::ids::{GrantId, KeyId, KeyName, SessionId, UserId};
 use uuid::Uuid;
 
 use super::*;
@@ -38,7 +39,8 @@ fn grant(what: What, scope: Scope, expires_ms: Option<u64>) -> Grant {
 }
 
 fn actor() -> Actor {
-    let credential = Credential::Session(SessionId(Uuid::nil()));
+    let signed_by = KeyName::from_number(1);
+    let credential = Credential::Session(SignedSession { id: SessionId(Uuid::nil()), signed_by });
     Actor { user: user(1).id, credential, auth_epoch: 3 }
 }
 

@@ -13,7 +13,7 @@ use tollgate_iam::record::Change;
 use tollgate_iam::state::{self, Read, State, Table};
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::{Actor, Check, Credential, Decision};
-use tollgate_proto::ids::{OperationId, Seq, SessionId, UserId};
+use tollgate_proto::ids::{OperationId, Seq, UserId};
 use tollgate_proto::resource::Resource;
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ use crate::draw::WORKSPACES;
 use crate::history::{History, Told};
 use crate::real;
 use crate::rules::{Drawn, No, authorise, decide};
-use crate::world::{EVERYWHERE, World};
+use crate::world::{EVERYWHERE, World, session};
 
 /// How often what happened: by operation, and `Ok` or the refusal.
 pub(crate) type Tally = BTreeMap<(&'static str, Result<(), No>), usize>;
@@ -156,7 +156,7 @@ fn check_decisions(history: &History, world: &World) {
     let ghost = UserId(Uuid::from_u128(0xDEAD));
     for user in world.users.keys().copied().chain([ghost]) {
         let epoch = world.users.get(&user).map_or(1, |user| user.epoch);
-        let session = Credential::Session(SessionId(Uuid::from_u128(1)));
+        let session = Credential::Session(session());
         let keys = world.keys.iter().filter(|(_, key)| key.user == user).take(3);
         for credential in keys.map(|(id, _)| Credential::Key(*id)).chain([session]) {
             let actor = Actor { user, credential, auth_epoch: epoch };

@@ -5,11 +5,11 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use tollgate_proto::iam::{Actor, Credential};
-use tollgate_proto::ids::{KeyId, SessionId, UserId};
+use tollgate_proto::ids::{KeyId, UserId};
 use uuid::Uuid;
 
 use crate::ask::{Ask, Asked, Fault, UserChange};
-use crate::world::{EVERYWHERE, Fate, GrantName, Key, Password, User, Workspace, World};
+use crate::world::{EVERYWHERE, Fate, GrantName, Key, Password, User, Workspace, World, session};
 
 /// How many act at once.
 pub(crate) const ACTORS: usize = 8;
@@ -186,7 +186,7 @@ impl Source {
         let keys = world.keys.iter().filter(|(_, key)| key.user == user);
         let keys = by_name(keys.filter(|(_, key)| any || key.is_live(now)));
         let key = keys.choose(&mut self.rng).filter(|_| self.rng.random_bool(0.6));
-        let session = Credential::Session(SessionId(Uuid::from_u128(1)));
+        let session = Credential::Session(session());
         let credential = key.map_or(session, |key| Credential::Key(*key));
         Actor { user, credential, auth_epoch: epoch - stale.min(epoch) }
     }

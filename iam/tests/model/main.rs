@@ -7,6 +7,7 @@
 
 mod world;
 mod ask;
+mod effects;
 mod rules;
 mod real;
 mod draw;

@@ -18,7 +18,8 @@ use tollgate_iam::operation::Context;
 use tollgate_iam::passwords::Passwords;
 use tollgate_iam::passwords::pool::{Pool, Work};
 use tollgate_iam::record::{
-    ApiKey, Change, Done, Grant, Outcome, PasswordHash, Role, Scope, Subject, User, What, Workspace,
+    ApiKey, Change, Done, Grant, Outcome, PasswordHash, Role, Scope, Sealed, SigningKey,
+    SigningState, Subject, User, What, Workspace,
 };
 use tollgate_iam::seal::Seal;
 use tollgate_iam::state::{self, Read, Table};
@@ -95,7 +96,7 @@ pub(crate) fn done(seq: Seq, act: &Act) -> Done {
 
 /// The changes that make a world.
 fn changes(world: &World) -> Vec<Change> {
-    let mut changes = vec![Change::Claim { at_ms: 0 }];
+    let mut changes = vec![Change::Claim { at_ms: 0 }, Change::AddSigningKey(signing_key())];
     for (id, workspace) in &world.workspaces {
         let (id, name) = (id.parse().unwrap(), workspace.name.clone());
         let enabled = workspace.enabled;
@@ -224,4 +225,15 @@ fn named(grant: &Grant) -> (GrantName, world::Grant) {
     };
     let allows = Capabilities::named(&what);
     (GrantName { user, what, scope }, world::Grant { allows, expires: grant.expires_ms })
+}
+
+/// The key behind the session of everybody.
+fn signing_key() -> SigningKey {
+    SigningKey {
+        name: world::session().signed_by,
+        state: SigningState::Active,
+        public: Hash::default(),
+        sealed: Sealed(String::new()),
+        created_ms: 0,
+    }
 }

@@ -6,6 +6,7 @@ use tollgate_proto::iam::{Actor, Credential, Decision};
 use tollgate_proto::ids::{KeyId, UserId};
 
 use crate::ask::{Ask, Asked, UserChange, is_role};
+use crate::effects::{deleted, disabled, enabled, reset};
 use crate::world::{
     Capabilities, EVERYWHERE, Fate, GrantName, Key, Password, User, Workspace, World,
 };
@@ -83,7 +84,15 @@ pub(crate) fn authorise(
 /// Whether the actor is who it was, and may do more than change its password.
 fn check_actor(world: &World, actor: &Actor, now: u64) -> Result<(), No> {
     let user = world.users.get(&actor.user).filter(|user| user.is_live());
-    let user = user.filter(|user| user.epoch == actor.auth_epoch).ok_or(No::NotLive)?;
+    let user = user.ok_or(No::NotLive)?;
+    let is_of_now = match actor.credential {
+        // A key moves on with its owner's password.
+        Credential::Key(_) => actor.auth_epoch <= user.epoch,
+        Credential::Session(_) | Credential::Minted { .. } => actor.auth_epoch == user.epoch,
+    };
+    if !is_of_now {
+        return Err(No::NotLive);
+    }
     match actor.credential {
         Credential::Session(_) if user.must_change => Err(No::Denied),
         Credential::Session(_) => Ok(()),
@@ -355,45 +364,4 @@ impl Judge<'_> {
 /// Where a role holds that a user has by its record.
 fn role_scope<'a>(role: &str, home: &'a str) -> &'a str {
     if role == "admin" { EVERYWHERE } else { home }
-}
-
-/// All credentials end, for good. Nothing happens to one who is disabled.
-fn disabled(mut world: World, id: UserId) -> World {
-    let user = world.users.get_mut(&id).unwrap();
-    if user.enabled {
-        user.enabled = false;
-        user.epoch += 1;
-        end_keys(&mut world, id);
-    }
-    world
-}
-
-fn enabled(mut world: World, id: UserId) -> World {
-    let user = world.users.get_mut(&id).unwrap();
-    user.enabled = true;
-    user.suspended = false;
-    world
-}
-
-fn deleted(mut world: World, id: UserId) -> World {
-    world.users.remove(&id);
-    world.keys.retain(|_, key| key.user != id);
-    world.grants.retain(|grant, _| grant.user != id);
-    world
-}
-
-/// Sessions end; live keys stay.
-fn reset(mut world: World, id: UserId) -> World {
-    let user = world.users.get_mut(&id).unwrap();
-    user.password = Password::Temporary;
-    user.must_change = true;
-    user.epoch += 1;
-    world
-}
-
-fn end_keys(world: &mut World, id: UserId) {
-    let live = |key: &&mut Key| key.user == id && key.fate == Fate::Alive;
-    for key in world.keys.values_mut().filter(live) {
-        key.fate = Fate::Ended;
-    }
 }

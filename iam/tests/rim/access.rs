@@ -129,3 +129,18 @@ async fn revalidation_confirms_those_who_are_still_who_they_were() {
     iam.operate(Some(admin.actor()), disable).await.unwrap();
     assert_eq!(confirmed().await, [Some(2), None, None]);
 }
+
+#[tokio::test]
+async fn a_key_that_a_gateway_knows_outlives_its_owners_new_password() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let reset = json!({"operation": "reset-password", "user_id": ann.id()});
+    iam.operate(Some(admin.actor()), reset).await.unwrap();
+    assert_eq!(iam.decide(ann.actor(), Capability::Llm, "acme").await, Allow);
+    assert!(iam.operate(Some(ann.actor()), json!({"operation": "whoami"})).await.is_ok());
+    let disable = json!({"operation": "disable-user", "user_id": ann.id()});
+    iam.operate(Some(admin.actor()), disable).await.unwrap();
+    let enable = json!({"operation": "enable-user", "user_id": ann.id()});
+    iam.operate(Some(admin.actor()), enable).await.unwrap();
+    assert_eq!(iam.decide(ann.actor(), Capability::Llm, "acme").await, Deny);
+}

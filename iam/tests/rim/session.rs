@@ -231,8 +231,8 @@ async fn tokens_are_verified_with_the_published_key() {
     };
     let by_kid =
         |name: tollgate_proto::jwt::KeyName| (key["kid"] == name.to_string()).then_some(public);
-    let (_, claims) = tollgate_proto::jwt::verify(&jwt, by_kid, expect).unwrap();
-    assert_eq!(claims.ae, 1);
+    let verified = tollgate_proto::jwt::verify(&jwt, by_kid, expect).unwrap();
+    assert_eq!(verified.claims.ae, 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
-use tollgate_proto::iam::{Refusal, RefusalKind};
+use tollgate_proto::capability::Capability;
+use tollgate_proto::iam::{Decision, Refusal, RefusalKind};
 
 use super::harness::{Iam, PASSWORD, Person, assert_denied, assert_nobody, assert_refused};
 
@@ -146,4 +147,19 @@ async fn keys_are_in_the_hands_of_deployment_admins() {
         "signing key not found",
     );
     assert_eq!(published(&iam).await, [kid]);
+}
+
+#[tokio::test]
+async fn a_revoked_key_ends_the_sessions_that_gateways_know_already() {
+    let (iam, admin) = Iam::claimed().await;
+    iam.user(&admin, "default", "ann", &["admin"]).await.unwrap();
+    let token = login(&iam).await;
+    let ann = iam.authenticate(&token).await.unwrap().actor;
+    let make = |id: &str| json!({"operation": "create-workspace", "workspace_record": {"id": id}});
+    assert!(iam.operate(Some(&ann), make("one")).await.is_ok());
+    rotate(&iam, &admin).await;
+    assert!(iam.operate(Some(&ann), make("two")).await.is_ok(), "a rotation ends nothing");
+    revoke(&iam, &admin, &kid(&token)).await.unwrap();
+    assert_nobody(iam.operate(Some(&ann), make("three")).await);
+    assert_eq!(iam.decide(&ann, Capability::Llm, "default").await, Decision::Deny);
 }

@@ -82,9 +82,9 @@ impl From<&Actor> for Who {
     fn from(actor: &Actor) -> Self {
         let (kind, credential_id, minted_by) = match actor.credential {
             Credential::Key(key) => (CredentialKind::ApiKey, key.0, None),
-            Credential::Session(session) => (CredentialKind::Session, session.0, None),
+            Credential::Session(session) => (CredentialKind::Session, session.id.0, None),
             Credential::Minted { session, by, epoch: _ } => {
-                (CredentialKind::MintedSession, session.0, Some(by))
+                (CredentialKind::MintedSession, session.id.0, Some(by))
             }
         };
         Self { id: actor.user, kind, credential_id, minted_by }

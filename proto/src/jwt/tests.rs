@@ -39,7 +39,10 @@ fn expect_at(now: u64) -> Expect<'static> {
 }
 
 fn verify_at(now: u64, token: &str) -> Result<(TokenKind, Claims), TokenError> {
-    verify(token, |kid| (kid == name()).then(|| key().verifying_key()), expect_at(now))
+    let verified =
+        verify(token, |kid| (kid == name()).then(|| key().verifying_key()), expect_at(now))?;
+    assert_eq!(verified.key, name());
+    Ok((verified.kind, verified.claims))
 }
 
 fn signed(claims: &Claims) -> String {

@@ -108,6 +108,8 @@ pub enum CredentialStanding {
 #[derive(Debug)]
 pub struct Live {
     user: User,
+    /// Those that can be used now.
+    grants: Vec<Grant>,
     rights: Rights,
     /// Whether it may do no more than change its password.
     bound: bool,
@@ -124,6 +126,12 @@ impl Live {
     /// What it may do, and where.
     pub fn rights(&self) -> &Rights {
         &self.rights
+    }
+
+    /// What it may do up to a moment; without one, for good.
+    fn lasting(&self, until_ms: Option<u64>) -> Rights {
+        let last_ms = until_ms.map_or(u64::MAX, |until| until.saturating_sub(1));
+        Rights::of(&self.grants, last_ms)
     }
 }
 
@@ -151,7 +159,8 @@ pub fn live(actor: &Actor, standing: Standing, now_ms: u64) -> Result<Live, Deni
     }
     let bound = user.must_change_password && matches!(actor.credential, Credential::Session(_));
     let minted = matches!(actor.credential, Credential::Minted { .. });
-    Ok(Live { rights: Rights::of(&standing.grants, now_ms), user, bound, minted })
+    let rights = Rights::of(&standing.grants, now_ms);
+    Ok(Live { grants: standing.grants, rights, user, bound, minted })
 }
 
 /// Whether a key still opens anything.

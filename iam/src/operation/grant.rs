@@ -12,7 +12,7 @@ use super::target::{Address, Found};
 use super::{Answered, Context, Request, caller, decide_and_commit, expires, record, required};
 use crate::commit::Decided;
 use crate::draw;
-use crate::policy::{self, Action, Allowed, Live, Rights, roles};
+use crate::policy::{self, Action, Live, Rights, roles};
 use crate::record::{Change, Grant, Outcome, Role, Scope, Subject, What};
 use crate::refused::Refused;
 use crate::state::{self, Read};
@@ -137,9 +137,21 @@ impl Place {
         Ok(Self { what, scope })
     }
 
+    fn rights(&self) -> Rights {
+        Rights::of_one(self.what, &self.scope)
+    }
+
     fn is_of(&self, grant: &Grant) -> bool {
         grant.what == self.what && grant.scope == self.scope
     }
+}
+
+/// Refuses more grants than a user may hold.
+pub(super) fn check_count(grants: usize) -> Result<(), Refused> {
+    if grants > MOST {
+        return Err(Refused::NotPermitted("a user may hold at most 64 grants"));
+    }
+    Ok(())
 }
 
 /// Reads the name of a role.
@@ -162,7 +174,10 @@ struct NewGrant {
 
 impl NewGrant {
     fn decide(&self, state: &dyn Read) -> Result<Decided, Refused> {
-        let (allowed, live) = check(state, &self.request, &self.place)?;
+        let live = caller::live(state, &self.request)?;
+        let (scope, rights) = (&self.place.scope, &self.place.rights());
+        let action = Action::GiveGrant { scope, rights, until_ms: self.expires_ms };
+        let allowed = policy::allow(&live, &action)?;
         let Found { user, .. } =
             self.address.find(state, &live, &self.request, Capability::IamAdmin)?;
         if let Scope::Workspace(id) = &self.place.scope
@@ -176,9 +191,7 @@ impl NewGrant {
         if same.iter().any(|grant| grant.expires_ms == self.expires_ms) {
             return Ok(Decided { allowed, changes: Vec::new(), outcome: Outcome::Done });
         }
-        if same.is_empty() && held.len() >= MOST {
-            return Err(Refused::NotPermitted("a user may hold at most 64 grants"));
-        }
+        check_count(held.len() - same.len() + 1)?;
         let new = Grant {
             id: self.id,
             subject,
@@ -207,7 +220,9 @@ struct EndGrant {
 
 impl EndGrant {
     fn decide(&self, state: &dyn Read) -> Result<Decided, Refused> {
-        let (allowed, live) = check(state, &self.request, &self.place)?;
+        let live = caller::live(state, &self.request)?;
+        let (scope, rights) = (&self.place.scope, &self.place.rights());
+        let allowed = policy::allow(&live, &Action::TakeGrant { scope, rights })?;
         let Found { user, .. } = self
             .address
             .find(state, &live, &self.request, Capability::IamAdmin)
@@ -238,12 +253,4 @@ fn like_one_without_it(refused: Refused) -> Refused {
         Refused::Denied(_) => not_held(),
         other => other,
     }
-}
-
-/// Whether the caller may move a grant at a place.
-fn check(state: &dyn Read, request: &Request, place: &Place) -> Result<(Allowed, Live), Refused> {
-    let live = caller::live(state, request)?;
-    let rights = Rights::of_one(place.what, &place.scope);
-    let action = Action::MoveGrant { scope: &place.scope, rights: &rights };
-    Ok((policy::allow(&live, &action)?, live))
 }

@@ -1,7 +1,8 @@
 //! The actions of IAM's operations, each with its rule.
 //!
 //! Two rules stand behind the capabilities. Nobody gives what it does not have: the rights of a
-//! new grant, role or user are the actor's own at every scope that they cover. Nobody reaches
+//! new grant, role or user are the actor's own at every scope that they cover, for as long as they
+//! are given. Nobody reaches
 //! whoever has more: the rights of the target are the actor's own at every scope.
 
 use tollgate_proto::capability::Capability;
@@ -62,8 +63,17 @@ pub enum Action<'a> {
         /// Where.
         scope: &'a Scope,
     },
-    /// Give a grant, or take it away.
-    MoveGrant {
+    /// Give a grant.
+    GiveGrant {
+        /// Where it holds.
+        scope: &'a Scope,
+        /// What it allows.
+        rights: &'a Rights,
+        /// When it ends by itself.
+        until_ms: Option<u64>,
+    },
+    /// Take a grant away.
+    TakeGrant {
         /// Where it holds.
         scope: &'a Scope,
         /// What it allows.
@@ -138,7 +148,7 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
         Action::ChangePassword { .. } => Err(Denied::NotSelf),
         Action::CreateUser { home, rights } => {
             let allowed = need(live, Capability::UsersAdmin, home)?;
-            check_no_escalation(live, rights)?;
+            check_no_escalation(&live.lasting(None), rights)?;
             Ok(allowed)
         }
         Action::ReadUsers { home } => need(live, Capability::UsersRead, home),
@@ -147,13 +157,18 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
         Action::ManageUser { target } => manage_user(live, *target),
         Action::SetRoles { target, rights } => {
             let allowed = manage_user(live, *target)?;
-            check_no_escalation(live, rights)?;
+            check_no_escalation(&live.lasting(None), rights)?;
             Ok(allowed)
         }
         Action::ReadGrants { scope } => need_in(live, Capability::IamAdmin, scope),
-        Action::MoveGrant { scope, rights } => {
+        Action::GiveGrant { scope, rights, until_ms } => {
             let allowed = need_in(live, Capability::IamAdmin, scope)?;
-            check_no_escalation(live, rights)?;
+            check_no_escalation(&live.lasting(*until_ms), rights)?;
+            Ok(allowed)
+        }
+        Action::TakeGrant { scope, rights } => {
+            let allowed = need_in(live, Capability::IamAdmin, scope)?;
+            check_no_escalation(&live.rights, rights)?;
             Ok(allowed)
         }
         Action::CreateKey { owner, live_keys } => match manage_keys(live, *owner)? {
@@ -227,9 +242,10 @@ fn need_anywhere(live: &Live, capability: Capability) -> Result<Allowed, Denied>
     Err(Denied::NoGrant)
 }
 
-/// Nobody gives what it does not have: the new rights are the actor's at every scope they cover.
-fn check_no_escalation(live: &Live, new: &Rights) -> Result<(), Denied> {
-    if live.rights.cover(new) { Ok(()) } else { Err(Denied::Escalation) }
+/// Nobody gives what it does not have, nor for longer: the new rights are the actor's own at every
+/// scope that they cover.
+fn check_no_escalation(own: &Rights, new: &Rights) -> Result<(), Denied> {
+    if own.cover(new) { Ok(()) } else { Err(Denied::Escalation) }
 }
 
 /// Nobody reaches whoever has more: the target's rights are the actor's at every scope.

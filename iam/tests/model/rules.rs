@@ -119,6 +119,12 @@ impl Judge<'_> {
         all.within(self.world.allowed(self.actor, scope, self.asked.now))
     }
 
+    /// Whether all of a role or capability is held until a moment; without one, for good.
+    fn lasts(&self, what: &str, scope: &str, until: Option<u64>) -> bool {
+        let last = until.map_or(u64::MAX, |until| until - 1);
+        Capabilities::named(what).within(self.world.allowed(self.actor, scope, last))
+    }
+
     fn need(&self, capability: Capability, scope: &str) -> Result<(), No> {
         if self.may(capability, scope) { Ok(()) } else { Err(No::Denied) }
     }
@@ -146,7 +152,8 @@ impl Judge<'_> {
     /// Whether the roles may be handed out to somebody at home there.
     fn may_hand_out(&self, roles: &[&'static str], home: &str) -> Result<(), No> {
         let mut roles = roles.iter();
-        let all = roles.all(|role| self.has(Capabilities::named(role), role_scope(role, home)));
+        // For good: so must they be held.
+        let all = roles.all(|role| self.lasts(role, role_scope(role, home), None));
         if all { Ok(()) } else { Err(No::Denied) }
     }
 
@@ -329,12 +336,6 @@ impl Judge<'_> {
         Ok(after)
     }
 
-    /// Whoever gives or takes must have it all in that scope, and the right to do so.
-    fn check_grant(&self, what: &str, scope: &str) -> Result<(), No> {
-        self.need(Capability::IamAdmin, scope)?;
-        if self.has(Capabilities::named(what), scope) { Ok(()) } else { Err(No::Denied) }
-    }
-
     fn add_grant(
         &self,
         user: UserId,
@@ -342,7 +343,11 @@ impl Judge<'_> {
         scope: &str,
         expires: Option<u64>,
     ) -> Result<World, No> {
-        self.check_grant(what, scope)?;
+        // Whoever gives must have it all in that scope for as long, and the right to give.
+        self.need(Capability::IamAdmin, scope)?;
+        if !self.lasts(what, scope, expires) {
+            return Err(No::Denied);
+        }
         self.target(user, Capability::IamAdmin)?;
         if scope != EVERYWHERE && !self.world.is_usable(scope) {
             return Err(No::NotFound);
@@ -353,7 +358,10 @@ impl Judge<'_> {
     }
 
     fn remove_grant(&self, user: UserId, what: &str, scope: &str) -> Result<World, No> {
-        self.check_grant(what, scope)?;
+        self.need(Capability::IamAdmin, scope)?;
+        if !self.has(Capabilities::named(what), scope) {
+            return Err(No::Denied);
+        }
         // Nobody at all is like somebody without the grant.
         let mut after = self.world.clone();
         after.grants.remove(&GrantName::of(user, what, scope)).ok_or(No::NotFound)?;

@@ -273,3 +273,40 @@ async fn a_temporary_password_does_not_show_what_its_owner_may_do() {
     let own = json!({"operation": "resolve-effective-permissions"});
     assert_denied(iam.by(&bound, own).await);
 }
+
+#[tokio::test]
+async fn an_authority_that_ends_gives_none_that_lasts_longer() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let bob = iam.member(&admin, "acme", "bob", "reader").await;
+    let everything = |whom: &Person| grant("add-user-grant", whom, "admin", "*");
+    let end = "2027-02-01T00:00:00Z";
+    iam.by(&admin, until(everything(&ann), end)).await.unwrap();
+    assert_denied(iam.by(&ann, everything(&ann)).await);
+    assert_denied(iam.by(&ann, until(everything(&bob), "2027-02-01T00:00:00.001Z")).await);
+    let mut promote = about("update-user", &ann);
+    promote["user"] = json!({"roles": ["admin"]});
+    assert_denied(iam.by(&ann, promote).await);
+    assert_denied(iam.user(&ann, "acme", "carol", &["writer"]).await);
+    iam.user(&ann, "acme", "carol", &["reader"]).await.unwrap();
+    iam.by(&ann, until(everything(&bob), end)).await.unwrap();
+    let take = grant("remove-user-grant", &bob, "admin", "*");
+    iam.by(&ann, take).await.unwrap();
+}
+
+#[tokio::test]
+async fn roles_count_among_the_grants_that_a_user_may_hold() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    for n in 0..63 {
+        let workspace = format!("w{n}");
+        iam.workspace(&admin, &workspace).await;
+        iam.give(&admin, &ann, "users:read", &workspace).await.unwrap();
+    }
+    let mut roles = about("update-user", &ann);
+    roles["user"] = json!({"roles": ["reader", "writer"]});
+    let most = "a user may hold at most 64 grants";
+    assert_refused(iam.by(&admin, roles.clone()).await, RefusalKind::OperationNotPermitted, most);
+    roles["user"] = json!({"roles": ["writer"]});
+    iam.by(&admin, roles).await.unwrap();
+}

@@ -7,6 +7,7 @@ use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::UserInput;
 use tollgate_proto::ids::GrantId;
 
+use super::super::grant;
 use super::super::last_admin::Account;
 use super::super::target::{Address, Found};
 use super::super::{Answered, Context, Request, caller, decide_and_commit, required};
@@ -162,6 +163,7 @@ impl Update {
             !kept.iter().any(|grant| policy::shown_role(grant, user) == Some(*role))
         });
         let new: Vec<_> = missing.map(|(role, id)| self.grant(user, *role, *id)).collect();
+        grant::check_count(kept.len() + new.len())?;
         let account = Account::of(state, user)?;
         let after = account.clone().without_grants(&gone).with_grants(&new);
         account.check_change(state, Some(&after), now_ms)?;

@@ -12,7 +12,7 @@ use tollgate_proto::iam::{Client, Identity};
 use crate::authorise::{NotPermitted, Permit, authorise};
 use crate::backend::Backends;
 use crate::call::{Call, Target};
-use crate::iam::Questions;
+use crate::iam::{NotDone, Questions};
 use crate::reply::{self, Chunks, Outcome};
 
 /// What running a call takes.
@@ -78,11 +78,12 @@ impl Dispatcher {
             Target::Iam(operation) => {
                 let actor = permit.identity().map(|identity| identity.actor.clone());
                 match self.questions.operate(actor, operation, permit.client()).await {
-                    Ok(Ok(answer)) => {
+                    Ok(answer) => {
                         serde_json::to_string(&answer).map_err(|_| ErrorKind::Internal.into())
                     }
-                    Ok(Err(refusal)) => reply::refusal(&refusal),
-                    Err(unreachable) => {
+                    Err(NotDone::Ended) => Err(ErrorKind::AuthRequired.into()),
+                    Err(NotDone::Refused(refusal)) => reply::refusal(&refusal),
+                    Err(NotDone::Unreachable(unreachable)) => {
                         tracing::warn!(%unreachable, "operation of iam failed");
                         Err(ErrorKind::Unavailable.into())
                     }

@@ -45,6 +45,20 @@ pub(crate) enum NotAuthenticated {
     Unreachable(#[from] Unreachable),
 }
 
+/// Why an operation of IAM was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotDone {
+    /// The caller is no longer who it was here: its credential has ended meanwhile.
+    #[error("the credential has ended")]
+    Ended,
+    /// IAM says no.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// IAM gave no answer.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+}
+
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Operations that hash a password wait for their turn in IAM's pool.
 const HASHING_DEADLINE: Duration = Duration::from_secs(8);
@@ -106,21 +120,37 @@ impl Questions {
         }
     }
 
-    /// An operation of IAM's own. Never cached, never repeated.
+    /// An operation of IAM's own. Never cached, never repeated. An actor whom IAM no longer takes
+    /// is forgotten, so that its credential is judged anew when it comes again.
     pub(crate) async fn operate(
         &self,
         actor: Option<Actor>,
         operation: Operation,
         client: &Client,
-    ) -> Result<Result<Reply, Refusal>, Unreachable> {
+    ) -> Result<Reply, NotDone> {
         let deadline = deadline_of(&operation);
+        let asserted = actor.clone().filter(|_| !is_proof_asked(&operation));
         let question = Question::Operate { actor, operation };
         match self.iam.ask(question, client, deadline).await? {
-            Outcome::Reply(reply) => Ok(Ok(reply)),
-            Outcome::Refused(refusal) => Ok(Err(refusal)),
-            other => Err(unexpected(&other)),
+            Outcome::Reply(reply) => Ok(reply),
+            Outcome::Refused(refusal) => match asserted {
+                Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
+                    self.cache.forget(&actor);
+                    Err(NotDone::Ended)
+                }
+                Some(_) | None => Err(NotDone::Refused(refusal)),
+            },
+            other => Err(unexpected(&other).into()),
         }
     }
+}
+
+/// Whether an operation asks for a proof of its own, which may be what `auth-failed` is about.
+fn is_proof_asked(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Bootstrap {} | Operation::Login { .. } | Operation::ChangePassword { .. }
+    )
 }
 
 fn deadline_of(operation: &Operation) -> Duration {

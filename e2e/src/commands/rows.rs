@@ -33,8 +33,8 @@ pub(super) enum Stdout {
 }
 
 const UNKNOWN: &[&str] = &["Exception: HTTP 401: auth failure"];
-/// Known to the gateway a moment ago, and gone: it depends on what the gateway still remembers.
-const GONE: &[&str] = &["Exception: …: auth failure"];
+/// Known to the gateway a moment ago, and gone.
+const GONE: &[&str] = UNKNOWN;
 const FORBIDDEN: &[&str] = &["Exception: HTTP 403: access denied"];
 const NO_USER: &[&str] = &["Exception: not-found: user not found"];
 const NO_KEY: &[&str] = &["Exception: not-found: api key not found"];

@@ -270,3 +270,34 @@ fn in_two_seconds() -> String {
     let soon = jiff::Timestamp::now() + Duration::from_secs(2);
     soon.to_string()
 }
+
+#[tokio::test]
+async fn a_credential_that_ended_is_nobodys_though_the_gateway_knew_it_a_moment_ago()
+-> anyhow::Result<()> {
+    let tollgate = Tollgate::start().await?;
+    let (user, key) = tollgate.user("ann", "reader").await?;
+    let whoami = json!({ "operation": "whoami" });
+    let ask = || tollgate.post("/api/v1/iam", Some(&key), &whoami);
+    assert_eq!(ask().await?.0, 200);
+    let mut socket = Socket::authenticated(tollgate.address, &key).await?;
+    // Live, and wrong about the password: that is an answer and no end.
+    let wrong = json!({ "operation": "change-password", "password": "not the one, long",
+        "new_password": "another one, long enough" });
+    let (status, reply) = tollgate.post("/api/v1/iam", Some(&key), &wrong).await?;
+    assert_eq!((status, &reply["error"]["type"]), (200, &json!("auth-failed")));
+
+    tollgate.iam(json!({ "operation": "disable-user", "user_id": user })).await?;
+    let masked = (401, json!({ "error": "auth failure" }));
+    assert_eq!(ask().await?, masked);
+    // Nothing of it is remembered: this would be 403 to somebody who is known.
+    let list = json!({ "operation": "list" });
+    assert_eq!(tollgate.post("/api/v1/config", Some(&key), &list).await?, masked);
+    let frame = json!({ "id": 1, "service": "iam", "request": whoami });
+    socket.send(&frame).await?;
+    let error = &socket.frame().await?["error"];
+    assert_eq!(
+        (&error["type"], &error["message"]),
+        (&json!("auth-required"), &json!("auth failure"))
+    );
+    Ok(())
+}

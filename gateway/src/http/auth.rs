@@ -17,6 +17,7 @@ use super::answer::{bad_request, ok, read_body, refuse};
 use super::calls::bearer_identity;
 use super::{LOGIN_BODY, SMALL_BODY};
 use crate::handles::Handles;
+use crate::iam::NotDone;
 use crate::peer::Peer;
 
 type Shared = State<Arc<Handles>>;
@@ -110,9 +111,10 @@ async fn run(
     let client = peer.client(Via::Http);
     let outcome = handles.dispatcher.questions.operate(actor, operation, &client).await;
     match outcome {
-        Ok(Ok(reply)) => ok(serde_json::to_string(&reply).unwrap_or_default()),
-        Ok(Err(refusal)) => refuse(&mask(name, &refusal)),
-        Err(unreachable) => {
+        Ok(reply) => ok(serde_json::to_string(&reply).unwrap_or_default()),
+        Err(NotDone::Ended) => refuse(&ErrorKind::AuthRequired.into()),
+        Err(NotDone::Refused(refusal)) => refuse(&mask(name, &refusal)),
+        Err(NotDone::Unreachable(unreachable)) => {
             tracing::warn!(operation = name, %unreachable, "operation of iam failed");
             refuse(&ErrorKind::Unavailable.into())
         }

@@ -46,6 +46,12 @@ impl Cache {
         self.identities.put(key, Arc::clone(identity), self.lease);
     }
 
+    /// Forgets everything about an actor.
+    pub(crate) fn forget(&self, actor: &Actor) {
+        self.identities.retain(|_, identity| identity.actor != *actor);
+        self.decisions.retain(|(known, ..), _| known != actor);
+    }
+
     pub(crate) fn decision(&self, identity: &Identity, check: &Check) -> Option<Decision> {
         self.decisions.get(&decision_key(identity, check))
     }
@@ -77,6 +83,11 @@ impl<K: Eq + Hash, V: Clone> Table<K, V> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (value, until) = entries.get(key)?;
         (*until > Instant::now()).then(|| value.clone())
+    }
+
+    fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|key, (value, _)| keep(key, value));
     }
 
     fn put(&self, key: K, value: V, ttl: Duration) {

@@ -4,7 +4,12 @@
 //! In: JSON text, once. Out: an [`Operation`]: what is authorised is what is executed.
 //! An empty text, an empty list and `null` all mean that the field is not there.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::{self, Limits};
@@ -241,39 +246,81 @@ pub struct GrantInput {
 }
 
 /// Reads a value that counts as absent when it is `null` or empty.
-fn filled<'de, D: Deserializer<'de>, T: Deserialize<'de> + Fill>(
-    from: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(Option::<T>::deserialize(from)?.filter(|value| !value.is_unfilled()))
+fn filled<'de, D: Deserializer<'de>, T: Fill<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    struct Read<T>(T);
+    impl<'de, T: Fill<'de>> Deserialize<'de> for Read<T> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            T::read(from).map(Self)
+        }
+    }
+    let read = Option::<Read<T>>::deserialize(from)?;
+    Ok(read.map(|Read(value)| value).filter(|value| !value.is_unfilled()))
 }
 
-/// What can be present and yet say nothing.
-trait Fill {
+/// Reads an object. A derived struct would also take a list, as its fields in their order.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+    name: &'static str,
+) -> Result<T, D::Error> {
+    struct Members<T>(&'static str, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} to be an object", self.0)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+    from.deserialize_map(Members(name, PhantomData))
+}
+
+/// The value of a field, which can be present and yet say nothing.
+trait Fill<'de>: Deserialize<'de> {
+    fn read<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::deserialize(from)
+    }
+
     fn is_unfilled(&self) -> bool {
         false
     }
 }
 
-impl Fill for String {
+impl Fill<'_> for String {
     fn is_unfilled(&self) -> bool {
         self.is_empty()
     }
 }
-impl Fill for SecretString {
+impl Fill<'_> for SecretString {
     fn is_unfilled(&self) -> bool {
         self.expose_secret().is_empty()
     }
 }
-impl<T> Fill for Vec<T> {
+impl<'de, T: Deserialize<'de>> Fill<'de> for Vec<T> {
     fn is_unfilled(&self) -> bool {
         self.is_empty()
     }
 }
-impl Fill for bool {}
-impl Fill for UserInput {}
-impl Fill for KeyInput {}
-impl Fill for WorkspaceInput {}
-impl Fill for GrantInput {}
+impl Fill<'_> for bool {}
+
+macro_rules! objects {
+    ($($input:ty = $name:literal)*) => {$(
+        impl<'de> Fill<'de> for $input {
+            fn read<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                object(from, $name)
+            }
+        }
+    )*};
+}
+
+objects! {
+    UserInput = "user"
+    KeyInput = "key"
+    WorkspaceInput = "workspace_record"
+    GrantInput = "grant"
+}
 
 #[cfg(test)]
 mod tests {
@@ -299,6 +346,30 @@ mod tests {
         };
         assert_eq!(user.username.as_deref(), Some("ann"));
         assert!(user.name.is_none() && user.roles.is_none() && user.password.is_none());
+    }
+
+    #[test]
+    fn a_list_is_not_taken_for_an_object_by_position() {
+        let check = |operation, field, value: &str| {
+            let text = format!(r#"{{"operation":"{operation}","{field}":{value}}}"#);
+            Operation::parse(&text).map(drop).map_err(|error| error.to_string())
+        };
+        for (operation, field) in [
+            ("create-user", "user"),
+            ("update-user", "user"),
+            ("create-api-key", "key"),
+            ("create-workspace", "workspace_record"),
+            ("add-user-grant", "grant"),
+        ] {
+            let refused = |of| format!("invalid type: {of}, expected {field} to be an object");
+            for list in ["[]", r#"["x"]"#, r#"["x","y","z"]"#] {
+                assert_eq!(check(operation, field, list), Err(refused("sequence")), "{list}");
+            }
+            assert_eq!(check(operation, field, "7"), Err(refused("integer `7`")));
+            for good in ["null", "{}", r#"{"name":"x"}"#] {
+                assert_eq!(check(operation, field, good), Ok(()), "{good}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `HTTP N: detail`, or `type: message` where a 200 carries an error. Every request has a deadline.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -42,6 +43,23 @@ pub(crate) struct Answer {
     pub reply: Reply,
 }
 
+/// A reply that is a refusal, for commands to which it says something.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub status: StatusCode,
+    /// The error's `type`, where it has one.
+    pub kind: String,
+    words: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl Error for Refusal {}
+
 /// Any reply.
 pub(crate) struct Raw {
     pub status: StatusCode,
@@ -75,7 +93,8 @@ impl Api {
                 (StatusCode::UNAUTHORIZED, None) if !path.contains("/auth/") => NO_TOKEN,
                 _ => "",
             };
-            bail!("HTTP {}: {}{hint}", status.as_u16(), detail(&text));
+            let words = format!("HTTP {}: {}{hint}", status.as_u16(), detail(&text));
+            return Err(Refusal { status, kind: String::new(), words }.into());
         }
         answer(text)
     }
@@ -122,7 +141,8 @@ pub(crate) const NO_TOKEN: &str =
 fn answer(text: String) -> anyhow::Result<Answer> {
     let value: Value = serde_json::from_str(&text).context("the reply is not JSON")?;
     if !value["error"].is_null() {
-        bail!("{}", detail(&text));
+        let kind = value["error"]["type"].as_str().unwrap_or_default().to_owned();
+        return Err(Refusal { status: StatusCode::OK, kind, words: detail(&text) }.into());
     }
     let reply = serde_json::from_value(value).context("the reply is not as expected")?;
     Ok(Answer { text, reply })

@@ -1,14 +1,19 @@
 //! `tg can-i`: whether a user may do something, and which grant allows it or what is missing.
 //!
 //! In: a capability and a workspace. Out: a sentence, and exit code 0 for yes or 1 for no. The
-//! answer is made from what IAM says the user may do, never from what this side knows of roles.
+//! answer is made from what IAM says the user may do and which workspaces can be used, never from
+//! what this side knows of roles.
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
+use hyper::StatusCode;
 use serde_json::json;
 use tollgate_proto::capability::Capability;
-use tollgate_proto::iam::{EffectivePermissions, GrantRecord, Operation, ScopePermissions};
+use tollgate_proto::iam::{
+    EffectivePermissions, GrantRecord, Operation, RefusalKind, ScopePermissions, WorkspaceInput,
+};
 
+use crate::api::Refusal;
 use crate::command::SaidNo;
 use crate::context::Context;
 use crate::grant::{self, DEPLOYMENT, place};
@@ -52,7 +57,19 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()>
     let permissions: EffectivePermissions =
         serde_json::from_str(text).context("the permissions are not as expected")?;
 
-    let verdict = judge(permissions.permissions, &args.capability, &workspace);
+    let mut verdict = judge(permissions.permissions, &args.capability, &workspace);
+    if let Verdict::Yes(grant) = verdict {
+        verdict = match usable(&iam, &workspace, is_self).await? {
+            Some(false) => Verdict::NoWorkspace(grant),
+            Some(true) => Verdict::Yes(grant),
+            None => {
+                context.output.note(&format!(
+                    "That workspace {workspace} is there and enabled was not checked: you may not see it."
+                ));
+                Verdict::Yes(grant)
+            }
+        };
+    }
     let json = json!({
         "allowed": matches!(verdict, Verdict::Yes(_)),
         "user_id": permissions.user_id,
@@ -62,6 +79,10 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()>
     });
     match &verdict {
         Verdict::Yes(grant) => iam.tell(&format!("yes: {}", in_words(grant)), &json),
+        Verdict::NoWorkspace(_) => {
+            iam.tell(&format!("no: workspace {workspace} is disabled, or not there"), &json)?;
+            Err(SaidNo.into())
+        }
         Verdict::No(held) => {
             let held: Vec<_> = held.iter().map(in_words).collect();
             let held = if held.is_empty() { "nothing".to_owned() } else { held.join(", ") };
@@ -83,10 +104,36 @@ async fn home(iam: &Iam<'_>, user_id: Option<&str>) -> anyhow::Result<String> {
     Ok(user.default_workspace)
 }
 
+/// Whether the workspace is there and enabled, as far as the caller may know. IAM lists to
+/// everybody those that can be used, and shows any one to its managers.
+async fn usable(iam: &Iam<'_>, workspace: &str, is_self: bool) -> anyhow::Result<Option<bool>> {
+    if workspace == DEPLOYMENT {
+        return Ok(Some(true));
+    }
+    if is_self {
+        let mine = iam.ask(&Operation::ListMyWorkspaces {}).await?.reply.workspaces;
+        return Ok(Some(mine.iter().any(|record| record.id == workspace && record.enabled)));
+    }
+    let record = WorkspaceInput { id: Some(workspace.to_owned()), ..WorkspaceInput::default() };
+    match iam.ask(&Operation::GetWorkspace { workspace_record: Some(record) }).await {
+        Ok(answer) => {
+            let record = answer.reply.workspace.context("the reply holds no workspace")?;
+            Ok(Some(record.enabled))
+        }
+        Err(error) => match error.downcast_ref::<Refusal>() {
+            Some(refusal) if refusal.status == StatusCode::FORBIDDEN => Ok(None),
+            Some(refusal) if refusal.kind == RefusalKind::NotFound.as_str() => Ok(Some(false)),
+            Some(_) | None => Err(error),
+        },
+    }
+}
+
 /// A decision, and what it rests on.
 enum Verdict {
     /// The grant that allows it.
     Yes(GrantRecord),
+    /// The grant that would, if the workspace could be used.
+    NoWorkspace(GrantRecord),
     /// None of these does.
     No(Vec<GrantRecord>),
 }
@@ -94,7 +141,7 @@ enum Verdict {
 impl Verdict {
     fn grants(&self) -> &[GrantRecord] {
         match self {
-            Self::Yes(grant) => std::slice::from_ref(grant),
+            Self::Yes(grant) | Self::NoWorkspace(grant) => std::slice::from_ref(grant),
             Self::No(held) => held,
         }
     }

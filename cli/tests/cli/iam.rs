@@ -18,7 +18,7 @@ const KEYS: &str = r#"{"api_keys":[{"id":"k-1","name":"laptop","prefix":"tg_abcd
 const REFUSED: &str = r#"{"error":{"type":"not-found","message":"user not found"}}"#;
 const JWT: &str = r#"{"jwt":"h.p.s","jwt_expires":"2026-11-22T05:00:00+00:00"}"#;
 const GRANTS: &str = r#"{"grants_json":"[{\"id\":\"g-1\",\"role\":\"writer\",\"workspace\":\"w\",\"expires\":\"\",\"granted_by\":\"\",\"created\":\"2026-11-22\"},{\"id\":\"g-2\",\"capability\":\"llm\",\"workspace\":\"*\",\"expires\":\"2027-01-01\",\"granted_by\":\"u-9\",\"created\":\"2026-11-22\"}]"}"#;
-const PERMISSIONS: &str = r#"{"effective_permissions_json":"{\"user_id\":\"u-1\",\"permissions\":[{\"workspace\":\"w\",\"capabilities\":[\"keys:self\",\"llm\",\"rows:write\"],\"grants\":[{\"id\":\"g-1\",\"role\":\"reader\",\"workspace\":\"w\",\"capabilities\":[\"keys:self\",\"llm\"]},{\"id\":\"g-2\",\"role\":\"writer\",\"workspace\":\"w\",\"capabilities\":[\"llm\",\"rows:write\"]}]},{\"workspace\":\"*\",\"capabilities\":[\"mcp\"],\"grants\":[{\"id\":\"g-3\",\"capability\":\"mcp\",\"workspace\":\"*\",\"capabilities\":[\"mcp\"]}]}]}","user":{"default_workspace":"w"}}"#;
+const PERMISSIONS: &str = r#"{"effective_permissions_json":"{\"user_id\":\"u-1\",\"permissions\":[{\"workspace\":\"w\",\"capabilities\":[\"keys:self\",\"llm\",\"rows:write\"],\"grants\":[{\"id\":\"g-1\",\"role\":\"reader\",\"workspace\":\"w\",\"capabilities\":[\"keys:self\",\"llm\"]},{\"id\":\"g-2\",\"role\":\"writer\",\"workspace\":\"w\",\"capabilities\":[\"llm\",\"rows:write\"]}]},{\"workspace\":\"*\",\"capabilities\":[\"mcp\"],\"grants\":[{\"id\":\"g-3\",\"capability\":\"mcp\",\"workspace\":\"*\",\"capabilities\":[\"mcp\"]}]}]}","user":{"default_workspace":"w"},"workspaces":[{"id":"w","enabled":true},{"id":"elsewhere","enabled":true},{"id":"shut","enabled":false}],"workspace":{"id":"shut","enabled":false}}"#;
 
 /// What was typed, what a server was asked that answers `reply` to everything, and what was told.
 #[derive(Default)]
@@ -142,6 +142,10 @@ fn can_i_names_the_grant_or_what_is_missing() {
     let mut transcript = Transcript::default();
     transcript.run(PERMISSIONS, "can-i rows:write -w w");
     transcript.run(PERMISSIONS, "can-i mcp -w elsewhere");
+    transcript.run(PERMISSIONS, "can-i mcp -w *");
+    transcript.run(PERMISSIONS, "can-i mcp -w shut");
+    transcript.run(PERMISSIONS, "can-i mcp -w nowhere --json");
+    transcript.run(PERMISSIONS, "can-i mcp -w shut --user-id u-1");
     transcript.run(PERMISSIONS, "can-i rows:write -w elsewhere");
     transcript.run(PERMISSIONS, "can-i rows:write -w *");
     transcript.run(PERMISSIONS, "can-i rows:write -w elsewhere --json");

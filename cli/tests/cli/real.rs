@@ -1,7 +1,7 @@
 //! `tg` against a real Tollgate: the table that the published command line must hold too, and the
 //! commands that only `tg` has.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,6 +35,16 @@ impl Tg {
     }
 
     fn hears(&self, typed: &str, stdin: &str) -> (i32, String) {
+        let output = self.output(typed, stdin);
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Both streams.
+    fn tells(&self, typed: &str) -> String {
+        told(&self.output(typed, ""))
+    }
+
+    fn output(&self, typed: &str, stdin: &str) -> Output {
         let mut command = Command::new(binary());
         command.env_clear().env("HOME", self.home.path()).env("TOLLGATE_URL", &self.url);
         if !self.token.is_empty() {
@@ -43,8 +53,7 @@ impl Tg {
         command.args(typed.split(' '));
         let piped = std::process::Stdio::piped;
         command.stdin(piped()).stdout(piped()).stderr(piped());
-        let output = run(&mut command, stdin);
-        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+        run(&mut command, stdin)
     }
 
     /// The same for what must succeed.
@@ -110,6 +119,38 @@ async fn can_i_tells_what_is_so() {
     assert_eq!(admin.gets("disable-workspace --workspace-id acme"), "Disabled workspace acme\n");
     assert_eq!(ann.says("can-i llm -w acme").0, 1, "a grant there allows nothing now");
     assert_eq!(ann.says(&format!("add-user-grant --user-id {id} --role admin -w *")).0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn can_i_says_no_where_the_workspace_is_disabled_or_not_there() {
+    let tollgate = Tollgate::start().await.unwrap();
+    let (id, key) = tollgate.user("ann", "reader").await.unwrap();
+    let (admin, ann) = (Tg::new(&tollgate, &tollgate.admin_key), Tg::new(&tollgate, &key));
+    admin.gets("create-workspace --workspace-id acme");
+    admin.gets(&format!("add-user-grant --user-id {id} --role reader -w *"));
+    let no = |workspace| (1, format!("no: workspace {workspace} is disabled, or not there\n"));
+    let ask = |tg: &Tg, typed: &str| {
+        let (own, others) = (tg.says(typed), admin.says(&format!("{typed} --user-id {id}")));
+        assert_eq!(own, others, "{typed}");
+        own
+    };
+    assert_eq!(ask(&ann, "can-i llm -w acme").0, 0);
+    assert_eq!(ask(&ann, "can-i llm -w *").0, 0);
+    assert_eq!(ask(&ann, "can-i llm -w nowhere"), no("nowhere"));
+    admin.gets("disable-workspace --workspace-id acme");
+    assert_eq!(ask(&ann, "can-i llm -w acme"), no("acme"));
+    assert_eq!(admin.says("can-i llm -w acme"), no("acme"));
+
+    // Who may read users and no workspaces hears that one thing was not checked.
+    let (manager, key) = tollgate.user("bob", "reader").await.unwrap();
+    for capability in ["users:read", "iam:admin"] {
+        let give = format!("add-user-grant --user-id {manager} --capability {capability} -w *");
+        admin.gets(&give);
+    }
+    let bob = Tg::new(&tollgate, &key);
+    let told = bob.tells(&format!("can-i llm -w acme --user-id {id}"));
+    assert!(told.starts_with("exit 0\nout:\nyes: "), "{told}");
+    assert!(told.contains("was not checked"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

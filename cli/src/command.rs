@@ -139,7 +139,6 @@ enum Command {
     /// Print the completion script of a shell
     Completions(completions::Args),
     /// Write the manual pages
-    #[command(hide = true)]
     Man(man::Args),
 }
 

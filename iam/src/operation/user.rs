@@ -68,11 +68,11 @@ pub(super) fn get(
 }
 
 fn check_email(email: &str) -> Result<(), Refused> {
-    names::check_shown(email)?;
+    // Before the rules of every name, which would call it one and allow it more.
     if email.len() > MAX_EMAIL {
         return Err(Refused::Invalid(format!("user.email must have at most {MAX_EMAIL} bytes")));
     }
-    Ok(())
+    Ok(names::check_shown(email)?)
 }
 
 fn read_roles(names: &[String]) -> Result<Vec<Role>, Refused> {

@@ -71,6 +71,10 @@ async fn what_cannot_be_a_user_says_why() {
         "a name must not have control or format characters",
     )
     .await;
+    for length in [255, 300] {
+        let email = with("email", json!("x".repeat(length)));
+        refused(email, invalid, "user.email must have at most 254 bytes").await;
+    }
     let weak = RefusalKind::WeakPassword;
     refused(with("password", json!("short")), weak, "the password must have at least 15 bytes")
         .await;

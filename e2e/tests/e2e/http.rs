@@ -64,6 +64,20 @@ async fn iam_over_http_answers_as_its_clients_expect() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_body_far_beyond_its_limit_is_answered_413_to_who_sends_all_of_it_first()
+-> anyhow::Result<()> {
+    let tollgate = Tollgate::start().await?;
+    let token = Some(tollgate.admin_key.as_str());
+    let too_large = (413, json!({ "error": "beyond the size limit" }));
+    let body = vec![b' '; 9 << 20];
+    for path in ["/api/v1/iam", "/api/v1/config", "/api/v1/auth/login"] {
+        // All of it is written before anything is read.
+        assert_eq!(raw::post(tollgate.address, path, token, &body).await?, too_large, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn services_over_http_take_the_same_road() -> anyhow::Result<()> {
     let tollgate = Tollgate::start().await?;
     let (_, reader) = tollgate.user("ann", "reader").await?;

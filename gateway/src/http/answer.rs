@@ -1,15 +1,19 @@
 //! What HTTP callers are answered.
 
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::{Instant, timeout_at};
 use tollgate_proto::error::{ErrorKind, WireError};
 
 use super::BODY_DEADLINE;
 use crate::reply;
+
+/// How much of a body beyond its limit is taken in for the sake of the answer.
+const MOST_SKIPPED: usize = 16 << 20;
 
 /// 200 with a JSON body.
 pub(super) fn ok(body: String) -> Response {
@@ -50,19 +54,20 @@ pub(super) async fn wrong_method() -> (StatusCode, &'static str) {
 }
 
 /// The body of a request as text: at most so many bytes, as they were sent, in time, UTF-8.
-pub(super) async fn read_body(mut request: Request, most: usize) -> Result<String, Response> {
+pub(super) async fn read_body(request: Request, most: usize) -> Result<String, Response> {
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(json(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             r#"{"error":"a body with a Content-Encoding is not taken"}"#.into(),
         ));
     }
-    DefaultBodyLimit::max(most).apply(&mut request);
-    let bytes = match tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, &())).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(BytesRejection::FailedToBufferBody(error)))
-            if error.status() == StatusCode::PAYLOAD_TOO_LARGE =>
-        {
+    let deadline = Instant::now() + BODY_DEADLINE;
+    let mut body = request.into_body();
+    let bytes = match timeout_at(deadline, Limited::new(&mut body, most).collect()).await {
+        Ok(Ok(read)) => read.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            // Late or not at all, the refusal stands.
+            let _ = timeout_at(deadline, skip(body)).await;
             return Err(refuse(&ErrorKind::TooLarge.into()));
         }
         Ok(Err(_)) => return Err(bad_request("the body could not be read")),
@@ -76,6 +81,13 @@ pub(super) async fn read_body(mut request: Request, most: usize) -> Result<Strin
     String::from_utf8(bytes.into()).map_err(|_| bad_request("invalid json"))
 }
 
+/// Takes in some more of a body that is refused: a client that reads no answer before all is sent
+/// would find the connection closed instead.
+async fn skip(body: Body) {
+    let mut rest = Limited::new(body, MOST_SKIPPED);
+    while let Some(Ok(_)) = rest.frame().await {}
+}
+
 fn json(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
@@ -86,6 +98,7 @@ fn json(status: StatusCode, body: String) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Bytes;
     use futures_util::stream;
 
     use super::*;

@@ -186,10 +186,14 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
         JournalError::InUse => StartError::InUse(shown.clone()),
         source => StartError::Journal { folder: shown.clone(), source },
     };
-    let opened = tokio::task::spawn_blocking(move || Embedded::open(&path)).await;
-    let opened = opened.map_err(|error| JournalError::Store(Box::new(error)));
+    let under = seal.clone();
+    let open = move || {
+        let (journal, state) = Embedded::open(&path)?;
+        replay::begin(&journal, &state, &under)?;
+        Ok((journal, state))
+    };
+    let opened = tokio::task::spawn_blocking(open).await.map_err(|_| JournalError::Changed);
     let (journal, state) = opened.and_then(|opened| opened).map_err(unusable)?;
-    replay::begin(&journal, &state, &seal).map_err(unusable)?;
     replay::check(&journal, &state, &seal).await.map_err(unusable)?;
     Ok(Stored { journal: Arc::new(journal), state, seal, signing_key })
 }

@@ -76,6 +76,13 @@ pub enum JournalError {
     /// A snapshot of a format that this build does not read.
     #[error("the snapshot has format {0}, which this build does not read")]
     UnknownSnapshot(u16),
+    /// The rows are not what the entries made, or redb panicked over them: it says that it may, on
+    /// a file that something else wrote to.
+    #[error(
+        "the state in it was changed, or is damaged; `tollgate-iam journal verify` names the row, \
+         and a backup is the way out (restore, with --journal if no entry is among the problems)"
+    )]
+    Changed,
     /// Something else wrote to the file, or the disk lost a part of it.
     #[error("the file is damaged: {0}")]
     Damaged(String),

@@ -5,9 +5,10 @@ use tollgate_proto::ids::Seq;
 use super::entry::{Act, Entry, FORMAT, Row};
 use super::snapshot::Snapshot;
 use super::{Base, Journal, JournalError, failed};
+use crate::hash::Digest;
 use crate::record::Done;
 use crate::seal::Seal;
-use crate::state::{self, Open, Read, State};
+use crate::state::{self, Open, Position, Read, State, StateError, Table};
 
 /// How many entries are read and applied at a time: full ones are 64 KiB each.
 const BATCH: usize = 256;
@@ -113,10 +114,10 @@ pub async fn base(journal: &dyn Journal, seal: &Seal) -> Result<Base, JournalErr
     }
 }
 
-/// Checks that the state is what the newest entry made: the journal is not shorter than the
-/// state, not longer, and sealed under this key.
+/// Checks that the state is what the newest entry made: its rows add up to what its position says,
+/// and the journal is not shorter than the state, not longer, and sealed under this key.
 pub async fn check(journal: &dyn Journal, state: &State, seal: &Seal) -> Result<(), JournalError> {
-    let position = state.view()?.position().clone();
+    let position = counted(state).await?;
     let base = base(journal, seal).await?;
     // One entry back, so that the seal of the newest can be checked against it.
     let after = Seq(position.seq.0.saturating_sub(2)).max(base.seq);
@@ -132,4 +133,22 @@ pub async fn check(journal: &dyn Journal, state: &State, seal: &Seal) -> Result<
         return Err(JournalError::Diverged(position.seq.max(newest.seq)));
     }
     newest.read(&before, seal).map(drop)
+}
+
+/// Where the state stands, if its rows add up to that: every row is read, and none is kept.
+async fn counted(state: &State) -> Result<Position, JournalError> {
+    let state = state.clone();
+    let count = move || {
+        let view = state.view()?;
+        let mut digest = Digest::default();
+        for table in Table::ALL {
+            view.each_row(table, |key, row| {
+                digest.add(table.name(), key, row);
+                Ok::<_, StateError>(())
+            })?;
+        }
+        let position = view.position().clone();
+        if digest == position.digest { Ok(position) } else { Err(JournalError::Changed) }
+    };
+    tokio::task::spawn_blocking(count).await.map_err(|_| JournalError::Changed)?
 }

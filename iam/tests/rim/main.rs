@@ -15,6 +15,7 @@ mod last_admin;
 mod existence;
 mod retry;
 mod signing;
+mod start;
 mod mint;
 mod transport;
 mod audit;

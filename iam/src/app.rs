@@ -1,11 +1,13 @@
 //! Starting: files, journal, state, writer and listener, built once and in this order.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use secrecy::{ExposeSecret, SecretString};
+use tollgate_proto::audit::head_path;
 use tollgate_proto::ids::JournalId;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::files::{self, FileError};
@@ -56,6 +58,17 @@ pub enum StartError {
     /// Another process works on it.
     #[error("{0} is in use by another process; stop it or set iam.data_dir")]
     InUse(String),
+    /// The journal is gone, and what else is there says that there was one.
+    #[error(
+        "{missing} is missing or empty, and {witness} is of a deployment that was here: restore a \
+         backup, or move what is left away to begin anew"
+    )]
+    NoJournal {
+        /// The data file.
+        missing: String,
+        /// What is left.
+        witness: String,
+    },
     /// The key of an existing journal is gone.
     #[error(
         "{0} is missing: the data in this folder cannot be used without the key that sealed it"
@@ -180,6 +193,10 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
     if !is_new {
         files::check_private(&path).map_err(file)?;
     }
+    let unread = |source| file(FileError::Io { path: path.clone(), source });
+    if embedded::is_unmade(&path).map_err(unread)? {
+        check_nothing_left(settings, &path)?;
+    }
     let seal = read_seal(settings, is_new)?;
     let signing_key = settings.signing_key_file.as_deref().map(key_file::read).transpose()?;
     let unusable = |source| match source {
@@ -196,6 +213,26 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
     let (journal, state) = opened.and_then(|opened| opened).map_err(unusable)?;
     replay::check(&journal, &state, &seal).await.map_err(unusable)?;
     Ok(Stored { journal: Arc::new(journal), state, seal, signing_key })
+}
+
+/// Whoever comes first owns fresh data: it begins only where no deployment has been. A snapshot and
+/// audit lines are made after the journal is on the disk, so a first start that is cut short
+/// leaves neither.
+fn check_nothing_left(settings: &IamSettings, path: &Path) -> Result<(), StartError> {
+    let snapshot = path.with_file_name(embedded::SNAPSHOT_FILE);
+    let audit = settings.audit_file().into_iter().flat_map(|file| [head_path(&file), file]);
+    // An empty file may have been put there for its owner and mode.
+    let is_left = |file: &PathBuf| match file.metadata() {
+        Ok(metadata) => metadata.len() > 0,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    match std::iter::once(snapshot).chain(audit).find(is_left) {
+        None => Ok(()),
+        Some(witness) => Err(StartError::NoJournal {
+            missing: path.display().to_string(),
+            witness: witness.display().to_string(),
+        }),
+    }
 }
 
 /// The seal key; one is made for new data, and never for data that is there.

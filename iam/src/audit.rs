@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, watch};
-use tollgate_proto::audit::{AuditKey, Line};
+use tollgate_proto::audit::{AuditKey, Line, head_path};
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::lifecycle::Lifecycle;
@@ -44,6 +44,22 @@ pub enum AuditError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The journal lacks entries that have lines: somebody put an older copy of it back.
+    #[error(
+        "{file} has entry {entry}, and the journal ends with entry {newest}: it is an older copy, \
+         in which what was revoked since is alive; put the newer one back or restore a backup, \
+         or, if this is meant, move {file} and {head} away",
+        file = path.display(),
+        head = head_path(path).display()
+    )]
+    OlderJournal {
+        /// Which file.
+        path: PathBuf,
+        /// The newest entry that has a line in it.
+        entry: Seq,
+        /// The newest entry that there is.
+        newest: Seq,
     },
     /// The journal has the lines that are missing, and cannot be read.
     #[error("the lines that are missing cannot be made")]

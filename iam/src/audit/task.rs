@@ -90,13 +90,11 @@ impl Task {
     }
 
     /// Says that the file was opened and what was found, and writes what it lacks of the journal,
-    /// whose newest entry is `newest`.
+    /// whose newest entry is `newest`. Refuses a journal that lacks what the file has.
     pub(super) async fn begin(&mut self, newest: Seq) -> Result<(), AuditError> {
         if scan::is_beyond(self.next, newest) {
-            let lines = self.next.seq.0.saturating_sub(u64::from(self.next.act == 0));
-            let reason = format!("the file has entry {lines}, the journal ends with {newest}");
-            self.findings.push(Finding::broken(reason));
-            self.next = Next { seq: Seq(newest.0 + 1), act: 0 };
+            let entry = Seq(self.next.seq.0.saturating_sub(u64::from(self.next.act == 0)));
+            return Err(AuditError::OlderJournal { path: self.path.clone(), entry, newest });
         }
         let mut lines = vec![self.opened()];
         for Finding { found, reason } in std::mem::take(&mut self.findings) {

@@ -33,6 +33,7 @@ use crate::state::{Open, Position, State};
 use snapshots::Snapshots;
 use untouched::Untouched;
 
+pub use half_made::is_unmade;
 pub use snapshots::SNAPSHOT_FILE;
 
 /// The file in `iam.data_dir`.
@@ -71,7 +72,10 @@ impl Embedded {
         half_made::discard(&file)?;
         let backend = FileBackend::new(file).map_err(opening)?;
         let database = builder().create_with_backend(backend).map_err(opening)?;
-        Self::with(database, Snapshots::beside(path))
+        let opened = Self::with(database, Snapshots::beside(path))?;
+        // Ahead of whatever is made beside it.
+        snapshots::sync_folder_of(path).map_err(failed)?;
+        Ok(opened)
     }
 
     /// Opens a file that must be there, to look at it: not one byte of it is written.

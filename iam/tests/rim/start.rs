@@ -1,6 +1,8 @@
 //! What a start refuses: data that is not what IAM left there.
 
-use std::path::PathBuf;
+use std::fs::{OpenOptions, rename};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{Database, ReadableTable, TableDefinition};
@@ -48,6 +50,11 @@ fn replace(folder: &TempDir, table: &'static str, from: &str, to: &str) {
     assert!(changed > 0, "no {from} in {table}");
 }
 
+fn empty_file(path: &Path) {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(path).unwrap();
+}
+
 const CHANGED: &str = "data cannot be used: the state in it was changed, or is damaged; \
                        `tollgate-iam journal verify` names the row";
 
@@ -84,4 +91,68 @@ async fn a_damaged_file_is_an_error_and_no_panic() {
     let said = refusal(&folder).await;
     assert!(said.contains("data cannot be used: "), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+}
+
+/// What is left of a deployment is not the beginning of one that the next stranger owns.
+#[tokio::test]
+async fn a_lost_journal_is_not_a_fresh_deployment() {
+    let (iam, _) = Iam::claimed().await;
+    let folder = iam.stop().await;
+    std::fs::write(data(&folder, "iam.snapshot"), "a snapshot").unwrap();
+    let left = ["iam.snapshot", "audit.jsonl", "audit.jsonl.head"];
+    for is_empty in [false, true] {
+        if is_empty {
+            empty_file(&data(&folder, "iam.redb"));
+        } else {
+            std::fs::remove_file(data(&folder, "iam.redb")).unwrap();
+        }
+        for name in left {
+            let others = || left.iter().filter(|other| **other != name);
+            let aside = |other: &str| folder.path().join(other);
+            others().for_each(|other| rename(data(&folder, other), aside(other)).unwrap());
+            let path = |name| data(&folder, name).display().to_string();
+            let expect = format!(
+                "{} is missing or empty, and {} is of a deployment that was here: restore a \
+                 backup, or move what is left away to begin anew",
+                path("iam.redb"),
+                path(name)
+            );
+            assert_eq!(refusal(&folder).await, expect);
+            assert_eq!(data(&folder, "iam.redb").exists(), is_empty);
+            others().for_each(|other| rename(aside(other), data(&folder, other)).unwrap());
+        }
+    }
+    for name in left {
+        std::fs::remove_file(data(&folder, name)).unwrap();
+    }
+    let iam = Iam::on(folder).await;
+    iam.claim().await;
+}
+
+/// A key that was revoked since works again on an older copy.
+#[tokio::test]
+async fn an_older_copy_of_the_journal_is_not_served() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let folder = iam.stop().await;
+    let older = std::fs::read(data(&folder, "iam.redb")).unwrap();
+    let iam = Iam::on(folder).await;
+    let revoke = json!({"operation": "revoke-api-key", "key_id": ann.key_id()});
+    iam.operate(Some(admin.actor()), revoke).await.unwrap();
+    let folder = iam.stop().await;
+    let newer = std::fs::read(data(&folder, "iam.redb")).unwrap();
+    let audit = std::fs::read(data(&folder, "audit.jsonl")).unwrap();
+    std::fs::write(data(&folder, "iam.redb"), older).unwrap();
+    let path = data(&folder, "audit.jsonl").display().to_string();
+    let expect = format!(
+        "iam.audit_file: {path} has entry 5, and the journal ends with entry 4: it is an older \
+         copy, in which what was revoked since is alive; put the newer one back or restore a \
+         backup, or, if this is meant, move {path} and {path}.head away"
+    );
+    assert_eq!(refusal(&folder).await, expect);
+    // Nothing was done to either.
+    assert_eq!(std::fs::read(data(&folder, "audit.jsonl")).unwrap(), audit);
+    std::fs::write(data(&folder, "iam.redb"), newer).unwrap();
+    let iam = Iam::on(folder).await;
+    assert!(iam.authenticate(&ann.key).await.is_err());
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use crate::journal::{JournalError, failed};
 
@@ -25,6 +26,16 @@ pub(super) fn discard(file: &File) -> Result<(), JournalError> {
         file.unlock()
     };
     discard().map_err(failed)
+}
+
+/// Whether there is no file, an empty one, or one whose making was cut short.
+pub fn is_unmade(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    Ok(file.metadata()?.len() == 0 || is_half_made(&file)?)
 }
 
 /// Whether there is a header without its magic number and not one byte of data behind it. A file

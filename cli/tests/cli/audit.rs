@@ -37,9 +37,13 @@ impl Folder {
 
     /// Writes lines of entries behind another, and gives the last one.
     fn write(&self, name: &str, seqs: std::ops::Range<u64>, prev: Option<Mac>) -> Option<Mac> {
+        self.write_lines(name, &seqs.map(line).collect::<Vec<_>>(), prev)
+    }
+
+    fn write_lines(&self, name: &str, lines: &[Line], prev: Option<Mac>) -> Option<Mac> {
         let (mut text, mut last) = (Vec::new(), prev);
-        for seq in seqs {
-            let (sealed, mac) = self.key.seal(&line(seq), last).unwrap();
+        for line in lines {
+            let (sealed, mac) = self.key.seal(line, last).unwrap();
             text.extend(sealed);
             last = Some(mac);
         }
@@ -166,6 +170,35 @@ fn what_is_not_as_it_was_written_is_named() {
     check(&whole, other);
     fs::write(folder.path("seal.key"), "b").unwrap();
     check(&whole, "seal.key: a seal key is 64 hexadecimal digits");
+}
+
+/// A chain is whole, too, when IAM was made to go on behind an older copy of its journal.
+#[test]
+fn a_journal_that_went_back_and_a_break_that_iam_found_are_named() {
+    let folder = Folder::new();
+    let opened = |journal: u128| {
+        let journal = Target::new(TargetKind::Journal, Uuid::from_u128(journal));
+        let target = Some(journal);
+        Line { seq: None, event: Event::AuditOpened, target, reason: None, ..line(2) }
+    };
+    let reason = Some("line 1 was changed".into());
+    let broken = Line { seq: None, event: Event::AuditBroken, target: None, reason, ..line(2) };
+    let anew = [opened(1), line(6), line(6), opened(2), line(2), line(4), opened(2), line(6)];
+    folder.write_lines("a.jsonl", &anew, None);
+    assert!(folder.verify(&["a.jsonl"]).status.success());
+    let back = [opened(1), line(6), opened(1), broken, line(4), line(6), opened(2), line(2)];
+    folder.write_lines("a.jsonl", &back, None);
+    check(
+        &folder.verify(&["a.jsonl"]),
+        &expect![[r#"
+            exit 1
+            out:
+            err:
+            a.jsonl: line 4: IAM found the file broken: line 1 was changed
+            a.jsonl: line 5: seq 4 comes after seq 6 of the same journal: an older copy of the journal was put back
+            Exception: the chain is whole, and what its lines tell is not: see above
+        "#]],
+    );
 }
 
 #[test]

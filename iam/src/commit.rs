@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tollgate_proto::iam::{Actor, Client};
 use tollgate_proto::ids::{OperationId, Seq};
-use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::lifecycle::{Fault, Lifecycle};
 
 use crate::journal::{Committed, Journal, JournalError, replay};
 use crate::policy::Allowed;
@@ -98,7 +98,8 @@ impl Writer {
     ) -> Self {
         let (queue, proposals) = mpsc::channel(QUEUE);
         let (newest, committed) = watch::channel(Seq(0));
-        let task = Task { journal, state, seal, proposals, newest };
+        let fault = lifecycle.fault.clone();
+        let task = Task { journal, state, seal, proposals, newest, fault };
         lifecycle.tasks.spawn(task.run());
         Self { queue, committed }
     }
@@ -123,6 +124,7 @@ struct Task {
     seal: Seal,
     proposals: mpsc::Receiver<Waiting>,
     newest: watch::Sender<Seq>,
+    fault: Fault,
 }
 
 impl Task {
@@ -159,6 +161,7 @@ impl Task {
             Ok(Err(failed)) => {
                 let (error, waiting) = *failed;
                 tracing::error!(error = &error as &dyn std::error::Error, "no state to decide on");
+                self.note(&error);
                 refuse_all(waiting);
                 return VecDeque::new();
             }
@@ -187,8 +190,21 @@ impl Task {
             Err(error) => {
                 let cause = &error as &dyn std::error::Error;
                 tracing::error!(error = cause, %seq, "an entry was not written");
+                self.note(&error);
                 group.fail()
             }
+        }
+    }
+
+    /// After a failure that does not heal, this process is not ready any more.
+    fn note(&self, error: &JournalError) {
+        if error.is_of_store() && self.fault.set("iam's journal") {
+            let cause = error as &dyn std::error::Error;
+            tracing::error!(
+                error = cause,
+                "no change is written any more, and nothing that was acknowledged is lost: end the \
+                 cause and restart this process"
+            );
         }
     }
 

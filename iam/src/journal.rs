@@ -91,6 +91,14 @@ pub enum JournalError {
     State(#[from] StateError),
 }
 
+impl JournalError {
+    /// Whether a store failed under a write. redb takes no more of them until the file is opened
+    /// anew, whatever happens to the disk.
+    pub const fn is_of_store(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::State(StateError::Store(_)))
+    }
+}
+
 /// A journal's answer, later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send + 'a>>;
 

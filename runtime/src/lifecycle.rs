@@ -2,6 +2,7 @@
 //!
 //! Every task of a process is spawned on the tracker, so that a stop can wait for it.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,6 +16,24 @@ pub struct Lifecycle {
     pub stop: CancellationToken,
     /// Knows every task.
     pub tasks: TaskTracker,
+    /// Whether it can do its work no more; then it is not ready.
+    pub fault: Fault,
+}
+
+/// Something that failed, and that only a new process heals.
+#[derive(Debug, Clone, Default)]
+pub struct Fault(Arc<OnceLock<&'static str>>);
+
+impl Fault {
+    /// Says which part failed. False, if one had failed before.
+    pub fn set(&self, part: &'static str) -> bool {
+        self.0.set(part).is_ok()
+    }
+
+    /// The part that failed first.
+    pub fn get(&self) -> Option<&'static str> {
+        self.0.get().copied()
+    }
 }
 
 impl Lifecycle {

@@ -1,6 +1,7 @@
 //! `/livez` and `/readyz` on a private port.
 //!
-//! Live: the process answers. Ready: it can do its work now, and says what it lacks if not.
+//! Live: the process answers. Ready: it can do its work now, and says what it lacks if not. One with
+//! a [`Fault`] is not ready any more.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Fault, Lifecycle};
 use crate::listen::{self, ListenError};
 
 /// What must hold before a process takes work; each part sets its own.
@@ -54,7 +55,8 @@ pub async fn serve(
     let bound =
         listener.local_addr().map_err(|source| ListenError::Failed { address, setting, source })?;
     let stop = life.stop.clone().cancelled_owned();
-    let serving = axum::serve(listener, router(readiness)).with_graceful_shutdown(stop);
+    let serving =
+        axum::serve(listener, router(readiness, life.fault.clone())).with_graceful_shutdown(stop);
     life.tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the probes ended");
@@ -64,14 +66,16 @@ pub async fn serve(
 }
 
 /// The two probes.
-fn router(readiness: Readiness) -> Router {
+fn router(readiness: Readiness, fault: Fault) -> Router {
     Router::new().route("/livez", get(|| async { "ok" })).route(
         "/readyz",
         get(move || async move {
-            match readiness.lacking() {
-                None => (StatusCode::OK, "ok".to_owned()),
-                Some(name) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {name}")),
-            }
+            let lacking = match (fault.get(), readiness.lacking()) {
+                (Some(part), _) => format!("not ready: {part} failed; restart the process"),
+                (None, Some(name)) => format!("not ready: {name}"),
+                (None, None) => return (StatusCode::OK, "ok".to_owned()),
+            };
+            (StatusCode::SERVICE_UNAVAILABLE, lacking)
         }),
     )
 }

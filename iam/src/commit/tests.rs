@@ -112,13 +112,14 @@ async fn an_operation_that_comes_twice_at_once_is_done_once() {
 #[tokio::test]
 async fn a_decision_that_panics_ends_alone() {
     let node = Node::embedded();
-    let (writer, _life) = start(&node);
+    let (writer, life) = start(&node);
     let (broken, fine) = tokio::join!(
         writer.commit(proposal(1, |_| panic!("on purpose"))),
         writer.commit(claim(2, "ann")),
     );
     assert!(matches!(broken, Err(Refused::Internal(_))));
     assert_eq!(fine.unwrap().seq, Seq(1));
+    assert_eq!(life.fault.get(), None);
 }
 
 #[tokio::test]
@@ -136,10 +137,13 @@ async fn a_change_that_does_not_fit_changes_nothing() {
 async fn an_entry_that_cannot_be_written_changes_nothing() {
     let Node { journal, state } = Node::embedded();
     let node = Node { journal: Arc::new(Failing(journal)), state };
-    let (writer, _life) = start(&node);
+    let (writer, life) = start(&node);
+    assert_eq!(life.fault.get(), None);
     for settled in join_all((1..5).map(|n| writer.commit(claim(n, &format!("user{n}"))))).await {
         assert!(matches!(settled, Err(Refused::Unavailable(_))));
     }
+    // redb takes no more writes in this process: it is not ready.
+    assert_eq!(life.fault.get(), Some("iam's journal"));
     assert_eq!(position(&node).seq, Seq(0));
     assert_eq!(digest_of_rows(&node.state), position(&node).digest);
 }

@@ -153,11 +153,7 @@ fn sigterm_ends_it_soon_while_a_socket_is_idle() {
 #[test]
 fn the_healthcheck_tells_a_running_server_from_none() {
     let folder = Folder::new();
-    // Below the ports that the system hands out, of which other tests take many meanwhile.
-    let free = (20_000..30_000)
-        .rev()
-        .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok());
-    let free = free.unwrap().to_string();
+    let free = free_address(20_000..30_000);
     let with_port = || {
         let mut command = folder.command();
         command.env("TOLLGATE_GATEWAY__ADMIN_LISTEN", &free);
@@ -169,6 +165,69 @@ fn the_healthcheck_tells_a_running_server_from_none() {
     assert_eq!(check(), Some(0));
     assert_eq!(server.terminate(SOON).0, Some(0));
     assert_eq!(check(), Some(1));
+}
+
+/// redb takes no more writes after one has failed, so the process says that it is of no use; the
+/// next one has whatever was acknowledged.
+#[test]
+fn a_full_disk_ends_readiness_and_a_restart_heals_it() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let admin = server.claim();
+    assert_eq!(server.terminate(SOON).0, Some(0));
+    let free = free_address(10_000..20_000);
+    let status = || {
+        let mut command = folder.command();
+        command.env("TOLLGATE_GATEWAY__ADMIN_LISTEN", &free).arg("healthcheck");
+        Started::start(&mut command).wait(PATIENCE).0
+    };
+    // No file may grow beyond what the journal has now; in blocks of 512 bytes.
+    let blocks = folder.data().join("iam.redb").metadata().unwrap().len() / 512;
+    let mut command = folder.command();
+    command.env("TOLLGATE_GATEWAY__ADMIN_LISTEN", &free);
+    let server = Server::start(&mut limited(&command, blocks));
+    assert_eq!(status(), Some(0));
+    let make = |server: &Server, number: u32| {
+        let name = "n".repeat(200);
+        let workspace = json!({ "id": format!("w{number}"), "name": name });
+        let request = json!({ "operation": "create-workspace", "workspace_record": workspace });
+        let (status, reply) = server.post("/api/v1/iam", &admin, &request).unwrap();
+        status == 200 && reply.get("error").is_none()
+    };
+    let count = (0..5_000).take_while(|number| make(&server, *number)).count();
+    assert!(count < 5_000, "the disk was never full");
+    assert_eq!(status(), Some(1), "after {count}");
+    assert!(!make(&server, 5_000));
+    let (_, said) = server.terminate(SOON);
+    let told = said.iter().filter(|line| line.contains("restart this process")).count();
+    assert_eq!(told, 1, "{said:?}");
+
+    let server = folder.serve();
+    let request = json!({ "operation": "list-workspaces" });
+    let (_, reply) = server.post("/api/v1/iam", &admin, &request).unwrap();
+    let there = reply["workspaces"].as_array().unwrap();
+    for number in 0..count {
+        let id = format!("w{number}");
+        assert!(there.iter().any(|workspace| workspace["id"] == *id), "{id} is lost");
+    }
+    assert!(make(&server, 5_000));
+}
+
+/// The same, with files of so many blocks at most; a write beyond fails, and does not kill.
+fn limited(command: &Command, blocks: u64) -> Command {
+    let mut shell = Command::new("sh");
+    let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    shell.args(["-c", &limit]).arg(command.get_program()).args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(command.get_current_dir().unwrap());
+    shell
+}
+
+/// Of ports below those that the system hands out, of which other tests take many meanwhile.
+fn free_address(mut ports: std::ops::Range<u16>) -> String {
+    let free =
+        ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok());
+    free.unwrap().to_string()
 }
 
 /// Expects a process that ends with status 2 and nothing but this sentence.

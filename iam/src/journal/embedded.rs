@@ -9,7 +9,7 @@ mod half_made;
 mod snapshots;
 mod untouched;
 
-use std::fs::{OpenOptions, remove_file, rename};
+use std::fs::{File, OpenOptions, remove_file, rename};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -161,8 +161,7 @@ pub fn check_pages(path: &Path) -> Result<(), JournalError> {
 }
 
 fn open_untouched(path: &Path) -> Result<Database, JournalError> {
-    // A lock needs a file that could be written.
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
     let backend = FileBackend::new(file).map_err(opening)?;
     let backend = Untouched::new(backend).map_err(failed)?;
     builder().create_with_backend(backend).map_err(opening)

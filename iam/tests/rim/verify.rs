@@ -1,6 +1,7 @@
 //! `journal verify`: one changed byte is found, wherever it is, and named.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle};
@@ -118,6 +119,38 @@ async fn files_that_a_server_has_open_are_not_touched() {
                       iam.data_dir\n";
         assert_eq!((output.status.code(), &*said), (Some(2), expect), "{command}");
     }
+}
+
+/// It may lie on a read-only file system, where nobody can have the lock of one who writes.
+#[tokio::test]
+async fn a_journal_is_looked_at_without_the_right_to_write_it() {
+    let stopped = Stopped::new().await;
+    let data = stopped.data();
+    let held = fs::File::open(&data).unwrap();
+    held.lock_shared().unwrap();
+    let looked = tokio::task::spawn_blocking(move || Embedded::look_at(&data).map(drop)).await;
+    looked.unwrap().unwrap();
+    drop(held);
+    fs::set_permissions(stopped.data(), fs::Permissions::from_mode(0o666)).unwrap();
+    let output = program(stopped.folder.path()).args(["journal", "verify"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("No server starts on it: "), "{said}");
+    assert!(said.contains("run: chmod 600"), "{said}");
+}
+
+#[tokio::test]
+async fn a_panic_of_redb_is_a_problem_and_no_stack_trace() {
+    let stopped = Stopped::new().await;
+    let mut bytes = fs::read(stopped.data()).unwrap();
+    bytes[4_096] ^= 1;
+    fs::write(stopped.data(), bytes).unwrap();
+    let mut command = program(stopped.folder.path());
+    let output = command.env("RUST_BACKTRACE", "1").args(["journal", "verify"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!said.contains("panicked"), "{said}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("PROBLEM: "), "{told}");
 }
 
 #[tokio::test]

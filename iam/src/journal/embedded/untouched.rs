@@ -125,7 +125,8 @@ impl StorageBackend for Untouched {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_range(start, end)
+        // Enough to keep writers out, and it can be had of a file that cannot be written.
+        self.file.try_lock_shared_range(start, end)
     }
 
     fn try_lock_shared_range(
@@ -137,7 +138,7 @@ impl StorageBackend for Untouched {
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.lock_range(start, end)
+        self.file.lock_shared_range(start, end)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {

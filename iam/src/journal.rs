@@ -70,6 +70,14 @@ pub enum JournalError {
     /// The entries that a state lacks are gone, and there is no snapshot to begin with.
     #[error("the journal begins behind entry {0}, and there is no snapshot of the state there")]
     NoSnapshot(Seq),
+    /// The entries that a state lacks are gone, though the state is not empty.
+    #[error("the journal was compacted since: entry {next} and those up to {base} are gone")]
+    Compacted {
+        /// What the state needs next.
+        next: Seq,
+        /// The entry that the journal begins behind.
+        base: Seq,
+    },
     /// A snapshot is not what was sealed, or was sealed under another key.
     #[error("the snapshot was changed, cut, or sealed under another seal key (part {0})")]
     BrokenSnapshot(u64),

@@ -215,6 +215,21 @@ async fn a_compacted_journal_without_a_snapshot_makes_no_state(node: &Node) {
     }
 }
 
+/// A snapshot is there: what lacks is the way to it from an older state.
+async fn a_state_of_before_the_compaction_is_told_that_the_entries_are_gone(node: &Node) {
+    let journal = &*node.journal;
+    node.append("first").await;
+    let older = State::in_memory().unwrap();
+    replay::catch_up(journal, &older, &seal()).await.unwrap();
+    node.append("second").await;
+    node.append("third").await;
+    let at = snapshot::save(journal, &node.state, &seal()).await.unwrap();
+    journal.truncate(Base::new(journal.id(), at.seq, at.head, &seal())).await.unwrap();
+    let refused = replay::catch_up(journal, &older, &seal()).await.unwrap_err().to_string();
+    let expect = "the journal was compacted since: entry 2 and those up to 3 are gone";
+    assert_eq!(refused, expect);
+}
+
 /// Where every entry is there, a snapshot that is of no use does no harm.
 async fn a_broken_snapshot_is_passed_over(node: &Node) {
     let journal = &*node.journal;
@@ -270,6 +285,7 @@ laws! {
     a_snapshot_is_kept_whole_or_not_at_all,
     a_compacted_journal_goes_on,
     a_compacted_journal_without_a_snapshot_makes_no_state,
+    a_state_of_before_the_compaction_is_told_that_the_entries_are_gone,
     a_broken_snapshot_is_passed_over,
     rows_aside_are_kept,
 }

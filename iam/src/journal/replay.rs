@@ -68,7 +68,10 @@ pub async fn catch_up(
     loop {
         let at = state.view()?.position().seq;
         if at < base.seq {
-            return Err(JournalError::NoSnapshot(base.seq));
+            return Err(match at {
+                Seq(0) => JournalError::NoSnapshot(base.seq),
+                Seq(at) => JournalError::Compacted { next: Seq(at + 1), base: base.seq },
+            });
         }
         let rows = journal.read(at, BATCH).await?;
         if rows.is_empty() {

@@ -74,8 +74,8 @@ pub(super) async fn run(
     }
     match restored? {
         None => remark(
-            "Restored, with the later entries: keys and passwords are what they were at the end; \
-             all sessions have ended.",
+            "Restored, with the later entries: keys and passwords are what they were at the end of \
+             that journal; all sessions have ended.",
         ),
         Some(key) => {
             remark(

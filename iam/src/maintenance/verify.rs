@@ -20,6 +20,7 @@ pub(super) async fn run(settings: &IamSettings) -> Result<ExitCode, MaintenanceE
         remark(&format!("No server starts on it: {error}"));
     }
     silence_redb();
+    let mut is_of_snapshot = false;
     let problems = match data.look_at().await {
         Ok((journal, state)) => {
             let report = verify::verify(&journal, &state, &data.seal).await;
@@ -34,6 +35,7 @@ pub(super) async fn run(settings: &IamSettings) -> Result<ExitCode, MaintenanceE
                 Some(seq) => format!("a snapshot at entry {seq}"),
                 None => "no snapshot".to_owned(),
             })?;
+            is_of_snapshot = report.problems.iter().all(verify::Problem::is_of_snapshot);
             report.problems.iter().map(|problem| with_causes(problem)).collect()
         }
         // What cannot even be opened is the finding, and not a failure to look.
@@ -50,6 +52,7 @@ pub(super) async fn run(settings: &IamSettings) -> Result<ExitCode, MaintenanceE
         Ok(Err(error)) => Some(with_causes(&error)),
         Err(error) => Some(with_causes(&error)),
     };
+    is_of_snapshot &= pages.is_none();
     let found: Vec<_> = problems.into_iter().chain(pages).collect();
     if found.is_empty() {
         return say("all of it is as it was written");
@@ -57,10 +60,12 @@ pub(super) async fn run(settings: &IamSettings) -> Result<ExitCode, MaintenanceE
     for problem in found {
         say(&format!("PROBLEM: {problem}"))?;
     }
-    remark(
+    remark(if is_of_snapshot {
+        "Only the snapshot is concerned: journal compact takes another."
+    } else {
         "Keep a copy of the folder as it is, and restore the newest backup into another folder; \
-         with --journal, if no entry is among the problems.",
-    );
+         with --journal, if no entry is among the problems."
+    });
     Ok(ExitCode::FAILURE)
 }
 

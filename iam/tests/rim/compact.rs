@@ -92,6 +92,17 @@ async fn a_compacted_journal_is_still_proof() {
     check("PROBLEM: the place where the journal begins was changed");
 }
 
+#[tokio::test]
+async fn a_lost_snapshot_alone_is_no_reason_to_restore() {
+    let folder = compacted().await;
+    fs::remove_file(folder.path().join("data/iam.snapshot")).unwrap();
+    let output = program(folder.path()).args(["journal", "verify"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "Only the snapshot is concerned: journal compact takes another.\n");
+    assert_eq!(run(folder.path(), "compact").0, Some(0));
+    assert_eq!(run(folder.path(), "verify").0, Some(0));
+}
+
 /// A snapshot that is lost or broken is made again, and entries that are not whole are kept.
 #[tokio::test]
 async fn compacting_mends_a_snapshot_and_hides_nothing() {

@@ -63,8 +63,19 @@ pub(super) fn in_force(
 }
 
 /// What a user holds, whether it can be used now or not: nobody reaches it who has less.
+pub(super) fn unexpired(
+    state: &dyn Read,
+    user: &User,
+    now_ms: u64,
+) -> Result<Vec<Grant>, StateError> {
+    let mut grants = state::grants_of(state, Subject::User(user.id))?;
+    grants.retain(|grant| grant.expires_ms.is_none_or(|expires| now_ms < expires));
+    Ok(grants)
+}
+
+/// What all of that would allow.
 pub(super) fn rights_of(state: &dyn Read, user: &User, now_ms: u64) -> Result<Rights, StateError> {
-    Ok(Rights::of(&state::grants_of(state, Subject::User(user.id))?, now_ms))
+    Ok(Rights::of(&unexpired(state, user, now_ms)?, now_ms))
 }
 
 /// Whether a user has anywhere to go: a live home, a right on the deployment, or a right in

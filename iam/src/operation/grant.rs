@@ -191,6 +191,9 @@ impl NewGrant {
         if same.iter().any(|grant| grant.expires_ms == self.expires_ms) {
             return Ok(Decided { allowed, changes: Vec::new(), outcome: Outcome::Done });
         }
+        for grant in &same {
+            check_end(&live, grant, self.request.now_ms)?;
+        }
         check_count(held.len() - same.len() + 1)?;
         let new = Grant {
             id: self.id,
@@ -229,8 +232,11 @@ impl EndGrant {
             .map_err(like_one_without_it)?;
         let subject = Subject::User(user.id);
         let held = state::grants_of(state, subject)?;
-        let gone = held.iter().filter(|grant| self.place.is_of(grant)).map(|grant| grant.id);
-        let gone: Vec<_> = gone.collect();
+        let mut gone = Vec::new();
+        for grant in held.iter().filter(|grant| self.place.is_of(grant)) {
+            check_end(&live, grant, self.request.now_ms)?;
+            gone.push(grant.id);
+        }
         if gone.is_empty() {
             return Err(not_held());
         }
@@ -240,6 +246,14 @@ impl EndGrant {
         let removed = gone.into_iter().map(|grant| Change::RemoveGrant { subject, grant });
         Ok(Decided { allowed, changes: removed.collect(), outcome: Outcome::Done })
     }
+}
+
+/// Whether a grant may be taken away or given another end. One that has ended is nothing to take.
+fn check_end(live: &Live, grant: &Grant, now_ms: u64) -> Result<(), Refused> {
+    if grant.expires_ms.is_none_or(|expires| now_ms < expires) {
+        policy::allow(live, &Action::EndGrant { grant })?;
+    }
+    Ok(())
 }
 
 fn not_held() -> Refused {

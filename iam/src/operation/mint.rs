@@ -10,7 +10,7 @@ use tollgate_proto::jwt::Minter;
 use super::target::{self, Address, Found};
 use super::{Answered, Context, Request, caller, required, session};
 use crate::draw;
-use crate::policy::{self, Action, Live};
+use crate::policy::{self, Action, Live, Rights};
 use crate::refused::Refused;
 use crate::state::View;
 use crate::tokens::{Minted, Session};
@@ -46,7 +46,7 @@ pub(super) fn mint(
     if !caller::is_live(&view, &workspace)? {
         return Err(unknown_workspace());
     }
-    if !subject.rights.reach(&workspace) {
+    if !Rights::of(&subject.grants, request.now_ms).reach(&workspace) {
         return Err(Refused::NotPermitted("user has no grant in the workspace"));
     }
     let minter = live.user();

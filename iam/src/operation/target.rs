@@ -4,8 +4,8 @@ use tollgate_proto::capability::Capability;
 use tollgate_proto::ids::UserId;
 
 use super::{Request, caller, required};
-use crate::policy::{self, Action, Live, Rights};
-use crate::record::User;
+use crate::policy::{self, Action, Live};
+use crate::record::{Grant, User};
 use crate::refused::Refused;
 use crate::state::{self, Read};
 
@@ -37,7 +37,7 @@ impl Address {
         self.id
     }
 
-    /// The user and its rights. That there is none is said only to those who have the capability
+    /// The user and what it holds. That there is none is said only to those who have the capability
     /// everywhere.
     pub(super) fn find(
         &self,
@@ -50,8 +50,8 @@ impl Address {
             policy::allow(live, &Action::SeeMissing { capability })?;
             return Err(Refused::NotFound("user not found"));
         };
-        let rights = caller::rights_of(state, &user, request.now_ms)?;
-        Ok(Found { user, rights })
+        let grants = caller::unexpired(state, &user, request.now_ms)?;
+        Ok(Found { user, grants })
     }
 
     /// What the caller said of the user's home must be so. Asked after policy: it tells something.
@@ -64,13 +64,13 @@ impl Address {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) user: User,
-    pub(super) rights: Rights,
+    pub(super) grants: Vec<Grant>,
 }
 
 impl Found {
     /// As policy takes it.
     pub(super) fn target(&self) -> policy::Target<'_> {
-        policy::Target { user: &self.user, rights: &self.rights }
+        policy::Target { user: &self.user, grants: &self.grants }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Two rules stand behind the capabilities. Nobody gives what it does not have: the rights of a
 //! new grant, role or user are the actor's own at every scope that they cover, for as long as they
-//! are given. Nobody reaches
-//! whoever has more: the rights of the target are the actor's own at every scope.
+//! are given. Nobody reaches whoever has more, or has it for longer: what the target holds, the
+//! actor holds too, at every scope and until it ends.
 
 use tollgate_proto::capability::Capability;
 use tollgate_proto::ids::{UserId, WorkspaceId};
@@ -11,7 +11,7 @@ use tollgate_proto::resource::Resource;
 
 use super::scope::Rights;
 use super::{Allowed, Denied, Live, OWN_KEYS};
-use crate::record::{Scope, User};
+use crate::record::{Grant, Scope, User};
 
 /// What can be done by an actor, with its target.
 #[derive(Debug)]
@@ -72,12 +72,17 @@ pub enum Action<'a> {
         /// When it ends by itself.
         until_ms: Option<u64>,
     },
-    /// Take a grant away.
+    /// Look for a grant that is to be taken away.
     TakeGrant {
-        /// Where it holds.
+        /// Where it would hold.
         scope: &'a Scope,
-        /// What it allows.
+        /// What it would allow.
         rights: &'a Rights,
+    },
+    /// Take a grant away, or give it another end.
+    EndGrant {
+        /// As it is held.
+        grant: &'a Grant,
     },
     /// Make an API key.
     CreateKey {
@@ -126,8 +131,8 @@ pub enum Action<'a> {
 pub struct Target<'a> {
     /// Its record.
     pub user: &'a User,
-    /// What it may do.
-    pub rights: &'a Rights,
+    /// What it holds and has not ended, whether it can be used now or not.
+    pub grants: &'a [Grant],
 }
 
 /// Decides on an action.
@@ -171,6 +176,12 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
             check_no_escalation(&live.rights, rights)?;
             Ok(allowed)
         }
+        Action::EndGrant { grant } => {
+            let allowed = need_in(live, Capability::IamAdmin, &grant.scope)?;
+            let rights = Rights::of_one(grant.what, &grant.scope);
+            check_no_escalation(&live.lasting(grant.expires_ms), &rights)?;
+            Ok(allowed)
+        }
         Action::CreateKey { owner, live_keys } => match manage_keys(live, *owner)? {
             allowed if allowed.capability == Some(Capability::KeysAdmin) => Ok(allowed),
             allowed if *live_keys < OWN_KEYS => Ok(allowed),
@@ -185,7 +196,7 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
         Action::MintToken { subject, workspace } => {
             need(live, Capability::MintToken, &subject.user.home)?;
             let allowed = need(live, Capability::MintToken, workspace)?;
-            check_not_outranked(live, subject.rights)?;
+            check_not_outranked(live, *subject)?;
             Ok(allowed)
         }
         Action::RotateSigningKey => need_deployment(live, Capability::IamAdmin),
@@ -197,7 +208,7 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
 /// of its reach.
 fn manage_keys(live: &Live, owner: Target<'_>) -> Result<Allowed, Denied> {
     let by_grant = need(live, Capability::KeysAdmin, &owner.user.home)
-        .and_then(|allowed| check_not_outranked(live, owner.rights).map(|()| allowed));
+        .and_then(|allowed| check_not_outranked(live, owner).map(|()| allowed));
     match by_grant {
         Err(_) if owner.user.id == live.user.id && live.rights.anywhere(Capability::KeysSelf) => {
             Ok(Allowed::by(Capability::KeysSelf))
@@ -209,7 +220,7 @@ fn manage_keys(live: &Live, owner: Target<'_>) -> Result<Allowed, Denied> {
 /// Whoever has more rights than the actor is out of its reach.
 fn manage_user(live: &Live, target: Target<'_>) -> Result<Allowed, Denied> {
     let allowed = need(live, Capability::UsersAdmin, &target.user.home)?;
-    check_not_outranked(live, target.rights)?;
+    check_not_outranked(live, target)?;
     Ok(allowed)
 }
 
@@ -248,7 +259,11 @@ fn check_no_escalation(own: &Rights, new: &Rights) -> Result<(), Denied> {
     if own.cover(new) { Ok(()) } else { Err(Denied::Escalation) }
 }
 
-/// Nobody reaches whoever has more: the target's rights are the actor's at every scope.
-fn check_not_outranked(live: &Live, target: &Rights) -> Result<(), Denied> {
-    if live.rights.cover(target) { Ok(()) } else { Err(Denied::Outranked) }
+/// Nobody reaches whoever has more, or has it for longer: each of the target's grants is covered by
+/// what the actor holds until that grant ends.
+fn check_not_outranked(live: &Live, target: Target<'_>) -> Result<(), Denied> {
+    let is_covered = |grant: &Grant| {
+        live.lasting(grant.expires_ms).cover(&Rights::of_one(grant.what, &grant.scope))
+    };
+    if target.grants.iter().all(is_covered) { Ok(()) } else { Err(Denied::Outranked) }
 }

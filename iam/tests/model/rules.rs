@@ -8,7 +8,7 @@ use tollgate_proto::ids::{KeyId, UserId};
 use crate::ask::{Ask, Asked, UserChange, is_role};
 use crate::effects::{deleted, disabled, enabled, reset};
 use crate::world::{
-    Capabilities, EVERYWHERE, Fate, GrantName, Key, Password, User, Workspace, World,
+    Capabilities, EVERYWHERE, Fate, Grant, GrantName, Key, Password, User, Workspace, World,
 };
 
 /// The kinds of refusals.
@@ -135,10 +135,11 @@ impl Judge<'_> {
         self.world.users.get(&user).ok_or(missing)
     }
 
-    /// Whether the target holds anything, anywhere, that the actor may not do there.
+    /// Whether the target holds anything, anywhere, that the actor may not do there as long.
     fn is_outranked_by(&self, target: UserId) -> bool {
-        let mut held = self.world.held(target, self.asked.now);
-        held.any(|(scope, allows)| !self.has(allows, scope))
+        let of_target = self.world.grants.iter().filter(|(name, _)| name.user == target);
+        let mut held = of_target.filter(|(_, grant)| grant.is_live(self.asked.now));
+        held.any(|(name, grant)| !self.lasts(&name.what, &name.scope, grant.expires))
     }
 
     /// Whether the workspace that was named to be sure is the right one.
@@ -352,6 +353,10 @@ impl Judge<'_> {
         if scope != EVERYWHERE && !self.world.is_usable(scope) {
             return Err(No::NotFound);
         }
+        let name = GrantName::of(user, what, scope);
+        if self.world.grants.get(&name).is_none_or(|grant| grant.expires != expires) {
+            self.may_end(&name)?;
+        }
         let mut after = self.world.clone();
         after.give(user, what, scope, expires);
         Ok(after)
@@ -364,8 +369,17 @@ impl Judge<'_> {
         }
         // Nobody at all is like somebody without the grant.
         let mut after = self.world.clone();
-        after.grants.remove(&GrantName::of(user, what, scope)).ok_or(No::NotFound)?;
+        let name = GrantName::of(user, what, scope);
+        self.may_end(&name)?;
+        after.grants.remove(&name).ok_or(No::NotFound)?;
         Ok(after)
+    }
+
+    /// Whether a grant, if it is held, may be taken away or given another end.
+    fn may_end(&self, name: &GrantName) -> Result<(), No> {
+        let held = self.world.grants.get(name).filter(|grant| grant.is_live(self.asked.now));
+        let may = |grant: &Grant| self.lasts(&name.what, &name.scope, grant.expires);
+        if held.is_none_or(may) { Ok(()) } else { Err(No::Denied) }
     }
 }
 

@@ -155,7 +155,7 @@ impl Key {
 }
 
 impl Grant {
-    fn is_live(&self, now: u64) -> bool {
+    pub(crate) fn is_live(&self, now: u64) -> bool {
         self.expires.is_none_or(|end| now < end)
     }
 }

@@ -310,3 +310,31 @@ async fn roles_count_among_the_grants_that_a_user_may_hold() {
     roles["user"] = json!({"roles": ["writer"]});
     iam.by(&admin, roles).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_authority_that_ends_reaches_nobody_whose_own_lasts_longer() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let bob = iam.member(&admin, "acme", "bob", "admin").await;
+    let eve = iam.member(&admin, "acme", "eve", "reader").await;
+    let end = "2027-02-01T00:00:00Z";
+    for whom in [&ann, &eve] {
+        let everything = until(grant("add-user-grant", whom, "admin", "*"), end);
+        iam.by(&admin, everything).await.unwrap();
+    }
+    for operation in ["reset-password", "disable-user", "enable-user", "delete-user"] {
+        assert_denied(iam.by(&ann, about(operation, &bob)).await);
+    }
+    assert_denied(iam.key(&ann, &bob.id()).await);
+    let mut mint = about("mint-token", &bob);
+    mint["workspace"] = json!("acme");
+    assert_denied(iam.by(&ann, mint).await);
+    assert_denied(iam.by(&ann, grant("remove-user-grant", &bob, "admin", "*")).await);
+    let shorter = until(grant("add-user-grant", &bob, "admin", "*"), end);
+    assert_denied(iam.by(&ann, shorter).await);
+
+    iam.key(&ann, &eve.id()).await.unwrap();
+    iam.by(&ann, grant("remove-user-grant", &eve, "admin", "*")).await.unwrap();
+    // What eve is left with, ann has for good.
+    iam.by(&ann, about("reset-password", &eve)).await.unwrap();
+}

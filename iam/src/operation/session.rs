@@ -1,6 +1,9 @@
 //! What users do for themselves: open a session, look at themselves, change their password.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 use tollgate_proto::iam::{Actor, Credential, Reply, SignedSession};
 use tollgate_proto::ids::{SessionId, WorkspaceId};
 
@@ -17,6 +20,10 @@ use crate::throttle::Attempt;
 use crate::times;
 use crate::tokens::{Issued, Session};
 
+/// Logins that fail are answered in steps of this, counted from their beginning: behind the hash
+/// some accounts take tens of microseconds more than others, and a step hides that.
+const STEP: Duration = Duration::from_millis(20);
+
 /// Opens a session. The order is the same for everybody: throttle, a place in the pool, the
 /// record or none, the hash, and only then everything that could tell accounts apart.
 pub(super) async fn login(
@@ -30,6 +37,7 @@ pub(super) async fn login(
         return Err(Refused::Unauthenticated("no username or no password"));
     };
     let attempt = attempt(context, request, &username)?;
+    let begun = Instant::now();
     let permit = context.passwords.permit().await?;
     let user = user_named(&context.state.view()?, &username)?;
     let kept = user.as_ref().and_then(|user| user.password.as_ref()).map(|kept| kept.hash.clone());
@@ -39,6 +47,9 @@ pub(super) async fn login(
         (_, None) => Err(Refused::Unauthenticated("no such user")),
         (false, Some(_)) => Err(Refused::Unauthenticated("wrong password")),
     };
+    if opened.is_err() {
+        until_step(begun).await;
+    }
     let (issued, actor) = settle(attempt, opened)?;
     if let (Some(user), Some(kept)) = (user, kept)
         && context.passwords.is_outdated(&kept)
@@ -46,6 +57,15 @@ pub(super) async fn login(
         rehash::later(context, Verified { user: user.id, password, kept });
     }
     Ok(Answered { reply: disclose(&issued), seq: None, opened: Some(actor) })
+}
+
+/// Waits for the end of the step that is on.
+async fn until_step(begun: Instant) {
+    let mut end = begun + STEP;
+    while end <= Instant::now() {
+        end += STEP;
+    }
+    tokio::time::sleep_until(end).await;
 }
 
 /// The reply that holds a token.

@@ -25,12 +25,11 @@ pub(crate) struct Unreachable(pub(crate) String);
 
 /// The seam: over the link, or a table in a test.
 pub(crate) trait Iam: Send + Sync {
-    /// Asks, within the deadline.
+    /// Asks, within the deadline of the question.
     fn ask<'a>(
         &'a self,
         question: Question,
         client: &'a Client,
-        deadline: Duration,
     ) -> BoxFuture<'a, Result<Outcome, Unreachable>>;
 }
 
@@ -59,10 +58,6 @@ pub(crate) enum NotDone {
     Unreachable(#[from] Unreachable),
 }
 
-const DEADLINE: Duration = Duration::from_secs(2);
-/// Operations that hash a password wait for their turn in IAM's pool.
-const HASHING_DEADLINE: Duration = Duration::from_secs(8);
-
 /// The questions of the gateway, each answered from the cache where that is allowed.
 pub(crate) struct Questions {
     iam: Arc<dyn Iam>,
@@ -85,7 +80,7 @@ impl Questions {
             return Ok(identity);
         }
         let question = Question::Authenticate { credential: credential.clone() };
-        match self.iam.ask(question, client, DEADLINE).await? {
+        match self.iam.ask(question, client).await? {
             Outcome::Identity(identity) => {
                 let identity = Arc::new(identity);
                 self.cache.keep_identity(key, &identity);
@@ -107,7 +102,7 @@ impl Questions {
             return Ok(decision);
         }
         let question = Question::Authorise { actor: identity.actor.clone(), check: check.clone() };
-        match self.iam.ask(question, client, DEADLINE).await? {
+        match self.iam.ask(question, client).await? {
             Outcome::Decision(decision) => {
                 self.cache.keep_decision(identity, check, decision);
                 Ok(decision)
@@ -128,10 +123,9 @@ impl Questions {
         operation: Operation,
         client: &Client,
     ) -> Result<Reply, NotDone> {
-        let deadline = deadline_of(&operation);
         let asserted = actor.clone().filter(|_| !is_proof_asked(&operation));
         let question = Question::Operate { actor, operation };
-        match self.iam.ask(question, client, deadline).await? {
+        match self.iam.ask(question, client).await? {
             Outcome::Reply(reply) => Ok(reply),
             Outcome::Refused(refusal) => match asserted {
                 Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
@@ -151,16 +145,6 @@ fn is_proof_asked(operation: &Operation) -> bool {
         operation,
         Operation::Bootstrap {} | Operation::Login { .. } | Operation::ChangePassword { .. }
     )
-}
-
-fn deadline_of(operation: &Operation) -> Duration {
-    match operation {
-        Operation::Login { .. }
-        | Operation::ChangePassword { .. }
-        | Operation::CreateUser { .. }
-        | Operation::ResetPassword { .. } => HASHING_DEADLINE,
-        _ => DEADLINE,
-    }
 }
 
 fn is_transient(kind: RefusalKind) -> bool {

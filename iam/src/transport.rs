@@ -8,7 +8,6 @@ pub mod http;
 mod admission;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 use tollgate_proto::iam::{Actor, Answer, Call, Mark, Outcome, Question, Refusal, RefusalKind};
@@ -21,11 +20,6 @@ use crate::policy::Denied;
 use crate::refused::Refused;
 use crate::state::Read;
 use admission::{Admission, Place};
-
-/// How long a call may take.
-const DEADLINE: Duration = Duration::from_secs(2);
-/// How long one may take that hashes a password.
-const HASHING_DEADLINE: Duration = Duration::from_secs(8);
 
 /// What calls are answered with.
 #[derive(Debug, Clone)]
@@ -58,7 +52,7 @@ impl Rim {
     }
 
     async fn ask_in_time(&self, place: Place, call: Call) -> Done {
-        let (id, deadline) = (call.id, deadline_of(&call.question));
+        let (id, deadline) = (call.id, call.question.deadline());
         let context = Arc::clone(&self.context);
         let work = async move {
             match place.turn().await {
@@ -82,21 +76,6 @@ impl Rim {
 /// never on less.
 fn newest(context: &Context) -> Seq {
     context.state.view().map(|view| view.position().seq).unwrap_or_default()
-}
-
-fn deadline_of(question: &Question) -> Duration {
-    use tollgate_proto::iam::Operation::{ChangePassword, CreateUser, Login, ResetPassword};
-    let hashes = matches!(
-        question,
-        Question::Operate {
-            operation: Login { .. }
-                | CreateUser { .. }
-                | ChangePassword { .. }
-                | ResetPassword { .. },
-            ..
-        }
-    );
-    if hashes { HASHING_DEADLINE } else { DEADLINE }
 }
 
 /// What came of a call.

@@ -8,6 +8,8 @@ mod event;
 mod operation;
 mod record;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Moved};
@@ -30,6 +32,11 @@ use crate::secret;
 pub const CALL_PATH: &str = "/v1/call";
 /// The path of the public keys, RFC 7517.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
+
+/// How long IAM may take for a question.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// How long for an operation that hashes a password, and waits for its turn in IAM's pool.
+const HASHING_DEADLINE: Duration = Duration::from_secs(8);
 
 /// One question to IAM.
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,6 +122,25 @@ pub enum Question {
         /// The operation as the client sent it, parsed once.
         operation: Operation,
     },
+}
+
+impl Question {
+    /// How long the answer may take, at either end of the link.
+    pub const fn deadline(&self) -> Duration {
+        use Operation::{ChangePassword, CreateUser, Login, ResetPassword};
+        match self {
+            Self::Operate {
+                operation:
+                    Login { .. } | CreateUser { .. } | ChangePassword { .. } | ResetPassword { .. },
+                ..
+            } => HASHING_DEADLINE,
+            Self::Operate { .. }
+            | Self::Authenticate { .. }
+            | Self::Authorise { .. }
+            | Self::AuthoriseMany { .. }
+            | Self::Revalidate { .. } => DEADLINE,
+        }
+    }
 }
 
 /// Who acts, as the gateway knows it: IAM checks that it is still so.

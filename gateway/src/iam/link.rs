@@ -1,6 +1,6 @@
 //! The link: questions to IAM over HTTP/1.1 keep-alive, under the service secret.
 //!
-//! In: a question and a deadline. Out: the outcome, or [`Unreachable`] with a reason for the log.
+//! In: a question. Out: the outcome, or [`Unreachable`] with a reason for the log.
 //! Never: a second try. A question that changes something must not be asked twice; and one that
 //! was sent is heard to its end in a task of its own, whoever has stopped waiting for it: a client
 //! that cancels its calls must not cost the gateway its connections.
@@ -136,8 +136,8 @@ impl Iam for Link {
         &'a self,
         question: Question,
         client: &'a Client,
-        deadline: Duration,
     ) -> BoxFuture<'a, Result<Outcome, Unreachable>> {
+        let deadline = question.deadline();
         let (line, client) = (Arc::clone(&self.line), client.clone());
         let asked = self.tasks.spawn(async move {
             tokio::time::timeout(deadline, line.send(question, &client))

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -78,7 +77,6 @@ impl Iam for TableIam {
         &'a self,
         question: Question,
         _client: &'a Client,
-        _deadline: Duration,
     ) -> BoxFuture<'a, Result<Outcome, Unreachable>> {
         async move { self.answer(&question) }.boxed()
     }

@@ -7,7 +7,7 @@ use tollgate_proto::ids::KeyId;
 
 use super::last_admin::Account;
 use super::target::{self, Address, read_id};
-use super::{Answered, Context, Request, answer, caller, expires, propose, record, required};
+use super::{Answered, Context, Request, caller, decide_and_commit, expires, record, required};
 use crate::commit::Decided;
 use crate::draw;
 use crate::hash::Hash;
@@ -54,10 +54,8 @@ pub(super) async fn create(
         owner: Address::of(owner, workspace),
         record: record.clone(),
     };
-    new.decide(&context.state.view()?)?;
-    let settled =
-        propose(context, request, "create-api-key", move |state| new.decide(state)).await?;
-    let mut answered = answer(context, request, &settled)?;
+    let decide = move |state: &dyn Read| new.decide(state);
+    let mut answered = decide_and_commit(context, request, "create-api-key", decide).await?;
     answered.reply.api_key = Some(record::key(&record, None));
     answered.reply.api_key_plaintext = Some(plaintext.expose_secret().to_owned().into());
     Ok(answered)
@@ -96,16 +94,11 @@ pub(super) async fn revoke(
     key_id: Option<String>,
     workspace: Option<String>,
 ) -> Result<Answered, Refused> {
-    let view = context.state.view()?;
-    caller::live(&view, request)?;
+    caller::live(&context.state.view()?, request)?;
     let key = required(key_id, "key_id")?;
     let key = key.parse().map_err(|_| Refused::Invalid("key_id must be a UUID".to_owned()))?;
     let end = EndKey { request: request.clone(), workspace, key };
-    end.decide(&view)?;
-    drop(view);
-    let settled =
-        propose(context, request, "revoke-api-key", move |state| end.decide(state)).await?;
-    answer(context, request, &settled)
+    decide_and_commit(context, request, "revoke-api-key", move |state| end.decide(state)).await
 }
 
 /// What a record shows of a key.

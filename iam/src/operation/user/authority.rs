@@ -8,7 +8,7 @@ use tollgate_proto::capability::Capability;
 
 use super::super::last_admin::Account;
 use super::super::target::{Address, Found};
-use super::super::{Answered, Context, Request, caller, decide_and_commit};
+use super::super::{Answered, Context, Request, answer, caller, decide_and_commit, propose};
 use crate::commit::Decided;
 use crate::draw;
 use crate::policy::{self, Action, Allowed};
@@ -76,7 +76,8 @@ pub(in crate::operation) async fn reset_password(
     let hash = context.passwords.hash(permit, temporary.clone()).await?;
     let reset = Reset { hash, ..reset };
     let decide = move |state: &dyn Read| reset.decide(state);
-    let mut answered = decide_and_commit(context, request, "reset-password", decide).await?;
+    let settled = propose(context, request, "reset-password", decide).await?;
+    let mut answered = answer(context, request, &settled)?;
     answered.reply.temporary_password = Some(temporary.expose_secret().to_owned().into());
     Ok(answered)
 }

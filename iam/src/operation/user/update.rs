@@ -43,8 +43,8 @@ pub(in crate::operation) async fn update(
         check_email(email)?;
     }
     let roles = user.roles.as_deref().map(read_roles).transpose()?;
-    let roles = roles
-        .map(|roles| roles.into_iter().map(|role| Ok((role, GrantId(draw::uuid()?)))).collect());
+    let with_id = |role| draw::uuid().map(|id| (role, GrantId(id)));
+    let roles = roles.map(|roles| roles.into_iter().map(with_id).collect());
     let update = Update {
         request: request.clone(),
         address,
@@ -53,7 +53,7 @@ pub(in crate::operation) async fn update(
         email: user.email,
         enabled: user.enabled,
         must_change_password: user.must_change_password,
-        roles: roles.transpose().map_err(|error: draw::DrawError| error)?,
+        roles: roles.transpose()?,
     };
     decide_and_commit(context, request, "update-user", move |state| update.decide(state)).await
 }

@@ -12,12 +12,14 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
+use tollgate_client::tls;
 use tollgate_proto::iam::{Operation, Reply};
 
 use crate::access::Access;
@@ -31,7 +33,7 @@ const MAX_REPLY: usize = 64 << 20;
 pub(crate) struct Api {
     url: String,
     token: Option<SecretString>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// A reply that is no refusal.
@@ -68,16 +70,20 @@ pub(crate) struct Raw {
 
 impl Api {
     /// # Errors
-    /// The URL is none that can be reached.
+    /// The URL is none that can be reached, or under TLS there is nobody to trust.
     pub(crate) fn new(access: Access) -> anyhow::Result<Self> {
         let Access { url, token } = access;
-        if url.starts_with("https://") {
-            bail!("{url}: https is not supported yet; use http, or a proxy that adds tls");
-        }
-        if !url.starts_with("http://") {
-            bail!("{url:?} is no url of a gateway: it must begin with http://");
-        }
-        Ok(Self { url, token, client: Client::builder(TokioExecutor::new()).build_http() })
+        let trusted = if url.starts_with("https://") {
+            tls::trust(None)?
+        } else if url.starts_with("http://") {
+            tls::trust_nobody()?
+        } else {
+            bail!("{url:?} is no url of a gateway: it must begin with https:// or http://");
+        };
+        let connector = HttpsConnectorBuilder::new().with_tls_config((*trusted).clone());
+        let connector = connector.https_or_http().enable_http1().build();
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { url, token, client })
     }
 
     /// An operation of IAM.
@@ -198,7 +204,6 @@ mod tests {
             let access = Access { url: url.to_owned(), token: None };
             Api::new(access).err().unwrap().to_string()
         };
-        assert!(error("https://gw").contains("https is not supported yet"));
-        assert!(error("gw:8088").contains("must begin with http://"));
+        assert!(error("gw:8088").contains("must begin with https:// or http://"));
     }
 }

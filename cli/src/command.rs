@@ -67,6 +67,7 @@ Environment:
   TOLLGATE_URL        The gateway, unless -u says it [else: TRUSTGRAPH_URL]
   TOLLGATE_TOKEN      API key or JWT, unless -t says it [else: TRUSTGRAPH_TOKEN]
   TOLLGATE_WORKSPACE  The workspace of `tg call`, unless -w says it [else: TRUSTGRAPH_WORKSPACE]
+  SSL_CERT_FILE       The certificates to trust under https, PEM [else: those of the machine]
 
 Data goes to stdout, words to stderr. Exit code: 0 done, 1 refused or failed, 2 misused.";
 

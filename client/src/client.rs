@@ -11,20 +11,21 @@ use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, client_async_tls_with_config};
 use tokio_util::task::TaskTracker;
 use tollgate_proto::frame::{AuthOk, Notice};
 
 use crate::config::{Config, Endpoint};
-use crate::connection::Connection;
+use crate::connection::{Connection, Socket};
 use crate::error::{AuthError, CallError, ConnectError, Ended};
 use crate::handle::{self, AuthCommand, CallCommand, Handle, Slot, Ticket};
 use crate::request::Request;
 use crate::stream::{Deadline, Stream};
+use crate::tls;
 
 /// The library's default of 128 KiB is allocated for every socket.
 const READ_BUFFER: usize = 8 << 10;
@@ -164,10 +165,12 @@ fn deadline_of(request: &Request) -> Option<Deadline> {
     Some(Deadline { at: Instant::now().checked_add(after)?, after })
 }
 
-async fn dial(
-    endpoint: &Endpoint,
-    config: &Config,
-) -> Result<WebSocketStream<TcpStream>, ConnectError> {
+async fn dial(endpoint: &Endpoint, config: &Config) -> Result<Socket, ConnectError> {
+    let connector = if endpoint.secure {
+        Connector::Rustls(tls::trust(config.ca_file.as_deref())?)
+    } else {
+        Connector::Plain
+    };
     let address = endpoint.address();
     let io = |source| ConnectError::Io { address: address.clone(), source };
     let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(io)?;
@@ -181,7 +184,7 @@ async fn dial(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(config.max_message))
         .max_frame_size(Some(config.max_message));
-    let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(limits))
+    let (socket, _) = client_async_tls_with_config(request, stream, Some(limits), Some(connector))
         .await
         .map_err(handshake)?;
     Ok(socket)

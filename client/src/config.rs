@@ -2,6 +2,7 @@
 //!
 //! In: a URL as people write it. Out: the endpoint to dial, or why there is none.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -10,13 +11,15 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use crate::error::ConnectError;
 
 const SOCKET_PATH: &str = "/api/v1/socket";
-const DEFAULT_PORT: u16 = 80;
 
 /// How to connect.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The gateway: `http://host:port/` or `ws://host:port/`, with or without `/api/v1/socket`.
+    /// The gateway: `http://host:port/` or `ws://host:port/`, `https` or `wss` under TLS, with or
+    /// without `/api/v1/socket`.
     pub url: String,
+    /// Under TLS, the certificates to trust, PEM. Without it, those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// An API key or a JWT for the first frame. Without one the socket opens unauthenticated.
     pub token: Option<SecretString>,
     /// Features of the protocol to ask for in every `auth` frame.
@@ -43,6 +46,7 @@ impl Config {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            ca_file: None,
             token: None,
             features: Vec::new(),
             connect_timeout: Duration::from_secs(10),
@@ -68,8 +72,10 @@ pub(crate) struct Endpoint {
     /// Without the brackets of IPv6.
     pub host: String,
     pub port: u16,
-    /// The whole `ws://` URL, for the request line and the `Host` header.
+    /// The whole `ws://` or `wss://` URL, for the request line and the `Host` header.
     pub url: String,
+    /// Whether TLS comes first.
+    pub secure: bool,
 }
 
 impl Endpoint {
@@ -85,11 +91,13 @@ impl Endpoint {
         let refuse =
             |reason: &str| ConnectError::Url { url: url.to_owned(), reason: reason.to_owned() };
         let uri: Uri = url.trim().parse().map_err(|_| refuse("it is not a url"))?;
-        match uri.scheme_str() {
-            Some("http" | "ws") => {}
-            Some("https" | "wss") => return Err(ConnectError::Tls),
-            Some(_) | None => return Err(refuse("it must begin with http:// or ws://")),
-        }
+        let (secure, scheme, default_port) = match uri.scheme_str() {
+            Some("http" | "ws") => (false, "ws", 80),
+            Some("https" | "wss") => (true, "wss", 443),
+            Some(_) | None => {
+                return Err(refuse("it must begin with https://, wss://, http:// or ws://"));
+            }
+        };
         let Some(authority) = uri.authority() else { return Err(refuse("it names no host")) };
         if authority.as_str().contains('@') {
             return Err(refuse("it must not hold a credential"));
@@ -99,8 +107,9 @@ impl Endpoint {
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         Ok(Self {
             host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(DEFAULT_PORT),
-            url: format!("ws://{authority}{path}{SOCKET_PATH}{query}"),
+            port: authority.port_u16().unwrap_or(default_port),
+            url: format!("{scheme}://{authority}{path}{SOCKET_PATH}{query}"),
+            secure,
         })
     }
 }
@@ -129,6 +138,8 @@ mod tests {
         check("http://[::1]:9/", "[::1]:9", "ws://[::1]:9/api/v1/socket");
         check("http://gw/tollgate/", "gw:80", "ws://gw/tollgate/api/v1/socket");
         check("ws://gw/?a=b", "gw:80", "ws://gw/api/v1/socket?a=b");
+        check("https://gw", "gw:443", "wss://gw/api/v1/socket");
+        check("wss://gw:8443/", "gw:8443", "wss://gw:8443/api/v1/socket");
     }
 
     #[test]
@@ -136,17 +147,14 @@ mod tests {
         let check = |url: &str, expect: &str| {
             assert_eq!(Endpoint::parse(url).unwrap_err().to_string(), expect);
         };
-        let tls = "tls is not supported yet: use an http:// or ws:// url, or a proxy that adds tls";
-        check("https://gw/", tls);
-        check("wss://gw/", tls);
         check("", r#""" is no url of a gateway: it is not a url"#);
         check(
             "localhost:8088",
-            r#""localhost:8088" is no url of a gateway: it must begin with http:// or ws://"#,
+            r#""localhost:8088" is no url of a gateway: it must begin with https://, wss://, http:// or ws://"#,
         );
         check(
             "ftp://gw",
-            r#""ftp://gw" is no url of a gateway: it must begin with http:// or ws://"#,
+            r#""ftp://gw" is no url of a gateway: it must begin with https://, wss://, http:// or ws://"#,
         );
         let with_password = "http://ann:secret@gw/";
         assert!(matches!(Endpoint::parse(with_password), Err(ConnectError::Url { .. })));

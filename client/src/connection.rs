@@ -11,9 +11,7 @@ mod wire;
 use std::future::{pending, poll_fn};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
-use tokio_tungstenite::WebSocketStream;
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::frame::AuthFrame;
 
@@ -21,6 +19,7 @@ use crate::config::Config;
 use crate::error::{Closed, Ended};
 use crate::handle::{AuthCommand, CallCommand, Ends};
 use dispatch::Dispatch;
+pub(crate) use wire::Socket;
 use wire::{Turn, Wire};
 
 /// Calls that are taken at a time, between two looks at everything else.
@@ -51,7 +50,7 @@ enum Event {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: WebSocketStream<TcpStream>, ends: Ends, config: &Config) -> Self {
+    pub(crate) fn new(socket: Socket, ends: Ends, config: &Config) -> Self {
         let dispatch = Dispatch::new(ends.session.clone(), ends.notices.clone());
         Self {
             wire: Wire::new(socket),

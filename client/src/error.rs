@@ -10,6 +10,8 @@ use tollgate_proto::close::CloseCode;
 use tollgate_proto::frame::AuthFailed;
 use tollgate_proto::frame::server::ReceivedError;
 
+use crate::tls::TrustError;
+
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -21,9 +23,9 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: String,
     },
-    /// `https` and `wss` are not supported yet.
-    #[error("tls is not supported yet: use an http:// or ws:// url, or a proxy that adds tls")]
-    Tls,
+    /// There is nobody to trust under `https` and `wss`.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// Nobody answers there.
     #[error("cannot connect to {address}")]
     Io {

@@ -23,6 +23,7 @@ mod connection;
 mod handle;
 mod request;
 mod config;
+pub mod tls;
 mod error;
 
 pub use client::Client;

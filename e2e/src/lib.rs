@@ -13,6 +13,7 @@ use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::config::{self, Flags};
 use tollgate_runtime::lifecycle::Lifecycle;
 
+pub mod certificate;
 pub mod commands;
 pub mod raw;
 pub mod upstream;

@@ -295,11 +295,7 @@ fn what_is_no_gateway_is_said_in_one_line() {
     "#]]
     .assert_eq(&said(&["call", "x"]));
     expect![[r#"
-        Exception: "localhost:8088" is no url of a gateway: it must begin with http://
+        Exception: "localhost:8088" is no url of a gateway: it must begin with https:// or http://
     "#]]
     .assert_eq(&said(&["whoami", "-u", "localhost:8088"]));
-    expect![[r#"
-        Exception: tls is not supported yet: use an http:// or ws:// url, or a proxy that adds tls
-    "#]]
-    .assert_eq(&said(&["call", "x", "-u", "https://gateway"]));
 }

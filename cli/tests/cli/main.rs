@@ -9,5 +9,6 @@ mod call;
 mod audit;
 mod iam;
 mod shells;
+mod tls;
 mod real;
 mod terminal;

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tollgate_proto::close::CloseCode;
 
 use crate::error::{Closed, Ended};
@@ -30,8 +30,11 @@ pub(super) enum Turn {
     Full,
 }
 
+/// A socket, in clear or under TLS.
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
 pub(super) struct Wire {
-    socket: WebSocketStream<TcpStream>,
+    socket: Socket,
     /// Bounded by what is pushed: a batch of calls when it is empty, a cancel for each call in
     /// flight, a few credentials and pongs.
     outbox: VecDeque<Message>,
@@ -40,7 +43,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(socket: WebSocketStream<TcpStream>) -> Self {
+    pub(super) fn new(socket: Socket) -> Self {
         Self { socket, outbox: VecDeque::new(), is_dirty: false, has_heard: false }
     }
 

@@ -1,68 +1,30 @@
 //! The public listener under TLS, and behind a proxy that ends it.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
-use tollgate_e2e::Tollgate;
+use tollgate_client::{Client, Config, ConnectError, tls};
+use tollgate_e2e::certificate::Certificate;
+use tollgate_e2e::{Tollgate, echo};
 
-/// A certificate for `localhost` that signs itself, and its files.
-struct Certificate {
-    folder: TempDir,
-    der: CertificateDer<'static>,
-}
-
-impl Certificate {
-    fn new() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-        std::fs::write(folder.path().join("cert.pem"), made.cert.pem())?;
-        let certificate = Self { folder, der: made.cert.der().clone() };
-        let key = certificate.path("key.pem");
-        std::fs::write(&key, made.signing_key.serialize_pem())?;
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
-        Ok(certificate)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    async fn start(&self, more: &[(&'static str, &str)]) -> anyhow::Result<Tollgate> {
-        let (cert, key) = (text(&self.path("cert.pem")), text(&self.path("key.pem")));
-        let tls = [("gateway.tls.certificate_file", &*cert), ("gateway.tls.key_file", &*key)];
-        Tollgate::start_unclaimed(&[&tls, more].concat()).await
-    }
-
-    /// A connection that trusts this certificate and no other.
-    async fn connect(&self, tollgate: &Tollgate) -> anyhow::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone())?;
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let stream = TcpStream::connect(tollgate.address).await?;
-        let name = ServerName::try_from("localhost")?;
-        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
-    }
-}
-
-fn text(path: &Path) -> String {
-    path.display().to_string()
+/// A connection that trusts this certificate and no other.
+async fn connect(
+    certificate: &Certificate,
+    tollgate: &Tollgate,
+) -> anyhow::Result<TlsStream<TcpStream>> {
+    let trusted = tls::trust(Some(&certificate.path("cert.pem")))?;
+    let stream = TcpStream::connect(tollgate.address).await?;
+    let name = ServerName::try_from("localhost")?;
+    Ok(TlsConnector::from(trusted).connect(name, stream).await?)
 }
 
 /// One HTTP request over any stream: head and JSON.
@@ -87,13 +49,13 @@ async fn requests_and_sockets_under_tls() -> anyhow::Result<()> {
     let certificate = Certificate::new()?;
     // Under TLS it is secure, so that this refuses nobody.
     let tollgate = certificate.start(&[("gateway.require_tls", "true")]).await?;
-    let stream = certificate.connect(&tollgate).await?;
+    let stream = connect(&certificate, &tollgate).await?;
     let (head, reply) = post(stream, "/api/v1/auth/bootstrap", "").await?;
     assert!(head.starts_with("http/1.1 200"), "{head}");
     assert!(head.contains("strict-transport-security: max-age=31536000"), "{head}");
     let key = reply["bootstrap_admin_api_key"].as_str().context("no key")?;
 
-    let stream = certificate.connect(&tollgate).await?;
+    let stream = connect(&certificate, &tollgate).await?;
     let (mut socket, _) = client_async("wss://localhost/api/v1/socket", stream).await?;
     let mut ask = async |frame: Value| -> anyhow::Result<Value> {
         socket.send(Message::text(frame.to_string())).await?;
@@ -110,6 +72,40 @@ async fn requests_and_sockets_under_tls() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn the_sdk_goes_only_to_whom_it_trusts() -> anyhow::Result<()> {
+    let certificate = Certificate::new()?;
+    let tollgate = certificate.start(&[]).await?;
+    let stream = connect(&certificate, &tollgate).await?;
+    let (_, reply) = post(stream, "/api/v1/auth/bootstrap", "").await?;
+    let key = reply["bootstrap_admin_api_key"].as_str().context("no key")?;
+    let config = |host: &str, trusted: &Certificate| {
+        let url = format!("https://{host}:{}/", tollgate.address.port());
+        let ca_file = Some(trusted.path("cert.pem"));
+        Config { ca_file, ..Config::new(url).token(key.to_owned()) }
+    };
+    let client = Client::connect(config("localhost", &certificate)).await?;
+    assert!(client.call(echo("hello")?).await?.get().contains("hello"));
+
+    let refused = async |config| match Client::connect(config).await {
+        Err(ConnectError::Handshake { source, .. }) => anyhow::Ok(source.to_string()),
+        other => anyhow::bail!("{other:?}"),
+    };
+    let stranger = refused(config("localhost", &Certificate::new()?)).await?;
+    assert!(stranger.contains("UnknownIssuer") || stranger.contains("BadSignature"), "{stranger}");
+    let another_name = refused(config("127.0.0.1", &certificate)).await?;
+    assert!(another_name.contains("not valid for name"), "{another_name}");
+
+    let nowhere = Config { ca_file: Some("/nowhere".into()), ..config("localhost", &certificate) };
+    let error = Client::connect(nowhere).await.err().context("it connected")?.to_string();
+    assert!(error.starts_with("/nowhere: "), "{error}");
+    let no_certificate =
+        Config { ca_file: Some(certificate.path("key.pem")), ..config("localhost", &certificate) };
+    let error = Client::connect(no_certificate).await.err().context("it connected")?.to_string();
+    assert!(error.ends_with("there is no certificate in it that can be used"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_client_in_clear_gets_nothing_from_a_listener_with_tls() -> anyhow::Result<()> {
     let certificate = Certificate::new()?;
     let tollgate = certificate.start(&[]).await?;
@@ -120,7 +116,7 @@ async fn a_client_in_clear_gets_nothing_from_a_listener_with_tls() -> anyhow::Re
     let _ = stream.read_to_end(&mut answer).await;
     assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "{answer:?}");
     // And the listener serves on.
-    assert!(certificate.connect(&tollgate).await.is_ok());
+    assert!(connect(&certificate, &tollgate).await.is_ok());
     Ok(())
 }
 
@@ -147,7 +143,7 @@ async fn a_proxy_must_say_that_it_ended_tls() -> anyhow::Result<()> {
 #[tokio::test]
 async fn files_that_make_no_tls_fail_the_start() -> anyhow::Result<()> {
     let certificate = Certificate::new()?;
-    let (cert, key) = (text(&certificate.path("cert.pem")), text(&certificate.path("key.pem")));
+    let (cert, key) = (certificate.file("cert.pem"), certificate.file("key.pem"));
     let check = async |settings: &[(&'static str, &str)], expect: &str| {
         let error = Tollgate::start_unclaimed(settings).await.err().context("it started")?;
         anyhow::ensure!(error.to_string().contains(expect), "{error}");
@@ -158,7 +154,7 @@ async fn files_that_make_no_tls_fail_the_start() -> anyhow::Result<()> {
     check(&[(certificate_file, "/nowhere"), (key_file, &key)], "/nowhere").await?;
     check(&[(certificate_file, &key), (key_file, &key)], "there is no certificate in it").await?;
     let other = Certificate::new()?;
-    let other = text(&other.path("key.pem"));
+    let other = other.file("key.pem");
     check(&[(certificate_file, &cert), (key_file, &other)], "cannot be used").await?;
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644))?;
     check(&[(certificate_file, &cert), (key_file, &key)], "others may read it").await?;

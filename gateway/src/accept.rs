@@ -108,7 +108,7 @@ async fn handshake(acceptor: &Acceptor, stream: TcpStream, life: &Lifecycle) -> 
         outcome = timeout(HEAD_DEADLINE, acceptor.accept(stream)) => outcome,
     };
     match outcome {
-        Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
+        Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream.into()))),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             None

@@ -1,4 +1,5 @@
-//! The connection under everything: in clear or under TLS.
+//! The connection under everything, with a client or with a server behind us: in clear or under
+//! TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,9 +7,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
-/// One client's connection.
+/// One connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// In clear, or behind a proxy that ends TLS.

@@ -4,6 +4,7 @@
 //! In: PEM files. Out: a [`Acceptor`] that always uses what was read last. A pair that cannot be
 //! used after the start is logged, and the one before stays in force.
 
+mod connector;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+pub use connector::Connector;
 
 use crate::files::{self, FileError};
 use crate::lifecycle::Lifecycle;
@@ -59,6 +62,9 @@ pub enum TlsError {
         /// What is wrong.
         source: rustls::pki_types::pem::Error,
     },
+    /// The library refuses what it is made with.
+    #[error("tls: {0}")]
+    Library(rustls::Error),
     /// There is no certificate in the file.
     #[error("{}: there is no certificate in it", .0.display())]
     NoCertificate(PathBuf),
@@ -96,18 +102,9 @@ impl TlsSettings {
 
     fn read(&self, section: &'static str) -> Result<ServerConfig, TlsError> {
         files::check_private(&self.key_file).map_err(|source| TlsError::Key { section, source })?;
-        let pem = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TlsError::Pem { path, source }
-        };
-        let in_certificates = pem(&self.certificate_file);
-        let certificates = CertificateDer::pem_file_iter(&self.certificate_file)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(in_certificates)?;
-        if certificates.is_empty() {
-            return Err(TlsError::NoCertificate(self.certificate_file.clone()));
-        }
-        let key = PrivateKeyDer::from_pem_file(&self.key_file).map_err(pem(&self.key_file))?;
+        let certificates = read_certificates(&self.certificate_file)?;
+        let key = PrivateKeyDer::from_pem_file(&self.key_file)
+            .map_err(|source| TlsError::Pem { path: self.key_file.clone(), source })?;
         let unusable = |source| TlsError::Unusable { section, source };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -166,4 +163,15 @@ impl Acceptor {
             }
         }
     }
+}
+
+/// The certificates of a PEM file; at least one.
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|source| TlsError::Pem { path: path.to_owned(), source })?;
+    if certificates.is_empty() {
+        return Err(TlsError::NoCertificate(path.to_owned()));
+    }
+    Ok(certificates)
 }

@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
-use tollgate_client::{Client, Config, ConnectError, tls};
+use tollgate_client::{Client, Config, ConnectError, Request, tls};
 use tollgate_e2e::certificate::Certificate;
 use tollgate_e2e::{Tollgate, echo};
 
@@ -102,6 +102,40 @@ async fn the_sdk_goes_only_to_whom_it_trusts() -> anyhow::Result<()> {
         Config { ca_file: Some(certificate.path("key.pem")), ..config("localhost", &certificate) };
     let error = Client::connect(no_certificate).await.err().context("it connected")?.to_string();
     assert!(error.ends_with("there is no certificate in it that can be used"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_behind_tls_has_to_prove_its_name() -> anyhow::Result<()> {
+    let certificate = Certificate::new()?;
+    let service = certificate.start(&[]).await?;
+    let tollgate = async |host: &str, trusted: &Certificate| {
+        let port = service.address.port();
+        Tollgate::start_with_registry(&format!(
+            "[backend.status]\ntype = \"http\"\nca_file = {:?}\n\
+             urls = [\"https://{host}:{port}/api/v1/auth/bootstrap-status\"]\n\
+             [flow-service.status]\ncapability = \"llm\"\nbackend = \"status\"\n",
+            trusted.file("cert.pem")
+        ))
+        .await
+    };
+    let status = || anyhow::Ok(Request::new("status", &json!({}))?.flow("default"));
+    let known = tollgate("localhost", &certificate).await?;
+    let client = known.client().await?;
+    for _ in 0..2 {
+        let answer = client.call(status()?).await?;
+        assert_eq!(serde_json::from_str::<Value>(answer.get())?["bootstrap_available"], true);
+    }
+    for unproven in [
+        tollgate("localhost", &Certificate::new()?).await?,
+        tollgate("127.0.0.1", &certificate).await?,
+    ] {
+        let refused = unproven.client().await?.call(status()?).await.err().context("an answer")?;
+        assert!(refused.to_string().contains("unavailable"), "{refused}");
+    }
+    let unsaid = "[flow-service.x]\ncapability = \"llm\"\nbackend = \"https://localhost/\"\n";
+    let refused = Tollgate::start_with_registry(unsaid).await.err().context("it started")?;
+    assert!(refused.to_string().contains("no ca_file says whose"), "{refused}");
     Ok(())
 }
 

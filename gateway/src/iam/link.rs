@@ -89,7 +89,7 @@ impl Link {
     /// Where questions go.
     pub(crate) fn parse_url(iam_url: &str) -> Result<Address, InvalidLink> {
         let url = format!("{}{CALL_PATH}", iam_url.trim_end_matches('/'));
-        url.parse().map_err(|_| InvalidLink::Url(iam_url.to_owned()))
+        Address::parse(&url, None).map_err(|_| InvalidLink::Url(iam_url.to_owned()))
     }
 }
 

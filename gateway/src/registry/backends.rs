@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use serde::Deserialize;
 use tollgate_runtime::files::read_secret;
+use tollgate_runtime::tls::Connector;
 use tollgate_runtime::units::{Bytes, Period};
 
 use crate::upstream::{Address, Bounds};
@@ -60,6 +61,7 @@ pub(super) struct HttpStanza {
     max_inflight: Option<usize>,
     max_answer: Option<Bytes>,
     secret_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
 }
 
 /// Checks a stanza, or says what is wrong with it.
@@ -77,7 +79,13 @@ pub(super) fn at(url: &str) -> Result<BackendSettings, String> {
 }
 
 fn read_http(stanza: &HttpStanza) -> Result<HttpSettings, String> {
-    let address = |url: &String| url.parse().map_err(|error| format!("{url:?} {error}"));
+    let trusted = match &stanza.ca_file {
+        Some(path) => Some(Connector::trusting(path).map_err(|error| format!("ca_file: {error}"))?),
+        None => None,
+    };
+    let address = |url: &String| {
+        Address::parse(url, trusted.as_ref()).map_err(|error| format!("{url:?} {error}"))
+    };
     let addresses: Vec<Address> = stanza.urls.iter().map(address).collect::<Result<_, _>>()?;
     if addresses.is_empty() {
         return Err("has no urls".to_owned());

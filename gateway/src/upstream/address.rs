@@ -1,14 +1,16 @@
-//! Where a server is: `http://host[:port][/path]`.
-
-use std::str::FromStr;
+//! Where a server is: `http://host[:port][/path]`, or `https://` where it is said whose certificates
+//! to trust.
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper::http::uri::PathAndQuery;
+use tollgate_runtime::tls::Connector;
 
 /// An address that requests can be posted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
+    /// Does the handshake; none: in clear.
+    tls: Option<Connector>,
     host: String,
     port: u16,
     /// What the request says in `Host`.
@@ -21,13 +23,20 @@ pub(crate) struct Address {
 pub(crate) enum InvalidAddress {
     #[error("is not a URL like \"http://127.0.0.1:9000/\"")]
     NotAUrl,
-    #[error("is not http://, and nothing else is spoken to backends")]
+    #[error("is neither http:// nor https://, and nothing else is spoken to servers")]
     NotHttp,
+    #[error("is https://, and no ca_file says whose certificates to trust")]
+    NobodyTrusted,
     #[error("must not hold a user or password: a backend knows the gateway by secret_file")]
     Credential,
 }
 
 impl Address {
+    /// What does the handshake, if TLS comes first.
+    pub(super) fn tls(&self) -> Option<&Connector> {
+        self.tls.as_ref()
+    }
+
     /// What to connect to.
     pub(super) fn host_and_port(&self) -> (&str, u16) {
         (&self.host, self.port)
@@ -37,26 +46,26 @@ impl Address {
     pub(super) fn target(&self) -> Uri {
         self.path.clone().into()
     }
-}
 
-impl FromStr for Address {
-    type Err = InvalidAddress;
-
-    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+    /// Reads an address; `trusted` serves those under TLS.
+    pub(crate) fn parse(text: &str, trusted: Option<&Connector>) -> Result<Self, InvalidAddress> {
         let url: Uri = text.parse().map_err(|_| InvalidAddress::NotAUrl)?;
         let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
             return Err(InvalidAddress::NotAUrl);
         };
-        if scheme != "http" {
-            return Err(InvalidAddress::NotHttp);
-        }
+        let (tls, default_port) = match (scheme, trusted) {
+            ("http", _) => (None, 80),
+            ("https", Some(trusted)) => (Some(trusted.clone()), 443),
+            ("https", None) => return Err(InvalidAddress::NobodyTrusted),
+            _ => return Err(InvalidAddress::NotHttp),
+        };
         if authority.as_str().contains('@') {
             return Err(InvalidAddress::Credential);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = match (authority.port_u16(), authority.port()) {
             (Some(port), _) if port > 0 => port,
-            (None, None) => 80,
+            (None, None) => default_port,
             (Some(_) | None, _) => return Err(InvalidAddress::NotAUrl),
         };
         // The parser takes a colon without a port behind it.
@@ -65,6 +74,7 @@ impl FromStr for Address {
         }
         let path = url.path_and_query().cloned();
         Ok(Self {
+            tls,
             host: host.to_owned(),
             port,
             authority: HeaderValue::from_str(authority.as_str())
@@ -81,7 +91,7 @@ mod tests {
     #[test]
     fn addresses_are_read_whole_or_refused() {
         let check = |text: &str, host, port, target: &str| {
-            let address: Address = text.parse().unwrap();
+            let address = Address::parse(text, None).unwrap();
             assert_eq!(address.host_and_port(), (host, port));
             assert_eq!(address.target().to_string(), target);
         };
@@ -89,12 +99,13 @@ mod tests {
         check("http://10.0.0.1:9000/a/b?c=d", "10.0.0.1", 9000, "/a/b?c=d");
         check("http://[::1]:9000", "::1", 9000, "/");
         let check = |text: &str, expect| {
-            assert_eq!(text.parse::<Address>().unwrap_err(), expect, "{text}");
+            assert_eq!(Address::parse(text, None).unwrap_err(), expect, "{text}");
         };
         for text in ["", "localhost:9000", "/path", "http://", "http://a:0/", "http://a:/", "a b"] {
             check(text, InvalidAddress::NotAUrl);
         }
-        check("https://localhost/", InvalidAddress::NotHttp);
+        check("ftp://localhost/", InvalidAddress::NotHttp);
+        check("https://localhost/", InvalidAddress::NobodyTrusted);
         check("http://user:pass@localhost/", InvalidAddress::Credential);
     }
 }

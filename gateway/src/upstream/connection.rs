@@ -14,7 +14,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::http::response::Parts;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+
+use crate::stream::Stream;
 
 /// Read with one call of the operating system at most; the head of an answer must fit.
 const MAX_BUFFER: usize = 64 << 10;
@@ -29,7 +30,7 @@ pub(super) enum Attempt {
     Broken(String),
 }
 
-type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
 
 /// A connection that is not over.
 pub(super) struct Connection {
@@ -40,7 +41,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Prepares a connection that has just been made.
-    pub(super) async fn begin(stream: TcpStream) -> hyper::Result<Self> {
+    pub(super) async fn begin(stream: Stream) -> hyper::Result<Self> {
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(MAX_BUFFER)
             .max_header_size(MAX_HEAD)

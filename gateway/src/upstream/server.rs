@@ -1,6 +1,7 @@
 //! One server: its idle connections, how busy it is, and whether it is in reach.
 
 use std::collections::VecDeque;
+use std::io;
 use std::mem::take;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 use super::connection::{Attempt, Connection};
 use super::{Address, Bounds};
+use crate::stream::Stream;
 
 /// Between the probes of a server out of reach: doubling from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -74,16 +76,24 @@ impl Server {
 
     async fn connect(&self) -> Result<Box<Connection>, String> {
         let connect = async {
-            let stream = TcpStream::connect(self.address.host_and_port()).await;
-            let stream = stream.map_err(|error| error.to_string())?;
-            // Requests are small and awaited: they must not wait for more to send.
-            let _ = stream.set_nodelay(true);
+            let stream = self.open().await.map_err(|error| error.to_string())?;
             Connection::begin(stream).await.map(Box::new).map_err(|error| error.to_string())
         };
         let within = self.bounds.connect_timeout;
         timeout(within, connect)
             .await
             .unwrap_or_else(|_| Err(format!("no connection within {within:?}")))
+    }
+
+    async fn open(&self) -> io::Result<Stream> {
+        let (host, port) = self.address.host_and_port();
+        let stream = TcpStream::connect((host, port)).await?;
+        // Requests are small and awaited: they must not wait for more to send.
+        let _ = stream.set_nodelay(true);
+        Ok(match self.address.tls() {
+            Some(tls) => Stream::Tls(Box::new(tls.connect(host, stream).await?.into())),
+            None => Stream::Plain(stream),
+        })
     }
 
     /// Passes the server over until a probe reaches it.
@@ -171,8 +181,7 @@ async fn probe(server: Arc<Server>) {
             () = server.life.stop.cancelled() => return,
             () = sleep(jittered) => {}
         }
-        let connect = TcpStream::connect(server.address.host_and_port());
-        if matches!(timeout(server.bounds.connect_timeout, connect).await, Ok(Ok(_))) {
+        if server.connect().await.is_ok() {
             tracing::info!(server = ?server.address.authority, "a server is in reach again");
             server.out_of_reach.store(false, Ordering::Relaxed);
             return;

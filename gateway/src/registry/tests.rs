@@ -97,7 +97,7 @@ fn a_file_that_could_open_a_hole_fails_the_start() {
     check_http("urls = [\"http://h/\"]\nsecret_file = \"/no\"", "secret_file: /no: No such file");
     check(
         "[flow-service.mine]\ncapability = \"llm\"\nbackend = \"ftp://h\"",
-        "[mine] \"ftp://h\" is not",
+        "[mine] \"ftp://h\" is neither http:// nor",
     );
     let mine = "[flow-service.mine]\ncapability = \"llm\"\nbackend = \"echo\"\ntimeout = \"5s\"";
     let registry = load_with(mine).unwrap();

@@ -18,7 +18,8 @@ use tollgate_runtime::lifecycle::Lifecycle;
 use tollgate_runtime::tls::Acceptor;
 use tower::ServiceExt;
 
-use crate::peer::{Peer, Proxies};
+use crate::handles::Handles;
+use crate::peer::Peer;
 use crate::stream::Stream;
 
 /// How long a TLS handshake may take, and then a request's head.
@@ -29,16 +30,16 @@ const MAX_HEAD: usize = 16 << 10;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What every connection is served with.
-#[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) router: Router,
     /// None: connections are in clear.
     pub(crate) tls: Option<Arc<Acceptor>>,
-    pub(crate) proxies: Proxies,
+    pub(crate) handles: Arc<Handles>,
 }
 
 /// Accepts until the process stops.
-pub(crate) async fn accept(listener: TcpListener, front: Front, life: Lifecycle) {
+pub(crate) async fn accept(listener: TcpListener, front: Front) {
+    let life = front.handles.life.clone();
     let front = Arc::new(front);
     loop {
         // Both arms only wait: a connection is taken whole or not at all.
@@ -71,7 +72,7 @@ async fn serve(stream: TcpStream, peer: Peer, front: Arc<Front>, life: Lifecycle
         },
     };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        let peer = peer.behind(&front.proxies, request.headers());
+        let peer = peer.behind(&front.handles.rules.load().proxies, request.headers());
         request.extensions_mut().insert(peer);
         let request: Request = request.map(Body::new);
         front.router.clone().oneshot(request)

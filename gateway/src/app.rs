@@ -1,10 +1,12 @@
-//! Builds every handle once and starts the gateway.
+//! Builds every handle once, starts the gateway, and puts new rules in force while it runs.
 
 use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use secrecy::SecretString;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::config::LinkSettings;
@@ -17,13 +19,16 @@ use crate::accept::{Front, accept};
 use crate::backend;
 use crate::config::GatewaySettings;
 use crate::dispatch::Dispatcher;
-use crate::handles::{Handles, Limits};
+use crate::handles::{Handles, Limits, Rules};
 use crate::http;
 use crate::iam::Questions;
 use crate::iam::link::{InvalidLink, Link};
 use crate::origin::{InvalidOrigin, Origins};
 use crate::peer::{InvalidProxy, Proxies};
 use crate::registry::{Registry, RegistryError};
+
+/// Behind the drain, for the last frames to be sent.
+const GOODBYES: Duration = Duration::from_secs(3);
 
 /// Why the gateway could not start, in one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -57,17 +62,16 @@ impl<E: Into<Cause>> From<E> for StartError {
 }
 
 /// A gateway that has started.
-#[derive(Debug)]
 pub struct Running {
     /// Where clients connect.
     pub address: SocketAddr,
     /// Where the probes answer.
     pub admin_address: SocketAddr,
+    handles: Arc<Handles>,
 }
 
 /// What the settings name, read and found to be usable.
 struct Checked {
-    tls: Option<Arc<Acceptor>>,
     proxies: Proxies,
     registry: Registry,
     origins: Origins,
@@ -78,7 +82,7 @@ pub fn check(settings: &GatewaySettings) -> Result<(), StartError> {
     read(settings).map(drop)
 }
 
-fn read(settings: &GatewaySettings) -> Result<Checked, StartError> {
+fn read(settings: &GatewaySettings) -> Result<(Option<Arc<Acceptor>>, Checked), StartError> {
     let tls = settings.tls.open("gateway.tls")?;
     let proxies = Proxies::parse(&settings.proxies)?;
     if tls.is_none() {
@@ -91,7 +95,8 @@ fn read(settings: &GatewaySettings) -> Result<Checked, StartError> {
     let registry_file = Some(&settings.registry_file).filter(|path| **path != PathBuf::new());
     let registry = Registry::load(registry_file.map(PathBuf::as_path))?;
     Link::parse_url(&settings.iam_url)?;
-    Ok(Checked { tls, proxies, registry, origins: Origins::parse(&settings.origins)? })
+    let origins = Origins::parse(&settings.origins)?;
+    Ok((tls, Checked { proxies, registry, origins }))
 }
 
 /// Starts the gateway: it listens when this returns, and runs until `life` stops.
@@ -104,24 +109,20 @@ pub async fn start(
     clock: SharedClock,
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
-    let Checked { tls, proxies, registry, origins } = read(settings)?;
+    let (tls, checked) = read(settings)?;
     let iam = Arc::new(Link::new(&settings.iam_url, secret, life)?);
     let listener = bind(settings.listen, "gateway.listen").await?;
     let readiness = Readiness::of(&["listener"]);
     let admin = settings.admin_listen;
     let admin_address =
         probes::serve(admin, "gateway.admin_listen", readiness.clone(), life).await?;
-    let running = Running { address: listener.local_addr()?, admin_address };
+    let address = listener.local_addr()?;
 
-    let backends = backend::open(&registry, life);
-    let questions = Questions::new(iam, link.lease.0);
+    let questions = Arc::new(Questions::new(iam, link.lease.0));
+    let rules = make_rules(settings, checked, Arc::clone(&questions), None, life);
     let handles = Arc::new(Handles {
-        registry,
-        dispatcher: Dispatcher { questions, backends },
-        origins,
-        require_tls: settings.require_tls,
-        url_token: settings.compat.url_token,
-        limits: limits(settings),
+        rules: ArcSwap::from_pointee(rules),
+        questions,
         clock,
         life: life.clone(),
         hasher: RandomState::new(),
@@ -129,10 +130,56 @@ pub async fn start(
     if let Some(acceptor) = &tls {
         acceptor.watch(life);
     }
-    let front = Front { router: http::router(handles), tls, proxies };
-    life.tasks.spawn(accept(listener, front, life.clone()));
+    let router = http::router(Arc::clone(&handles));
+    let front = Front { router, tls, handles: Arc::clone(&handles) };
+    life.tasks.spawn(accept(listener, front));
     readiness.set("listener", true);
-    Ok(running)
+    Ok(Running { address, admin_address, handles })
+}
+
+impl Running {
+    /// Puts new settings in force, as far as [`GatewaySettings::reloaded`] goes, and reads the
+    /// registry's file again. No connection is closed, and calls that run end as they began.
+    pub fn reload(&self, settings: &GatewaySettings) -> Result<(), StartError> {
+        let (_, checked) = read(settings)?;
+        let Handles { rules, questions, life, .. } = &*self.handles;
+        let before = rules.load();
+        rules.store(Arc::new(make_rules(
+            settings,
+            checked,
+            Arc::clone(questions),
+            Some(&before),
+            life,
+        )));
+        Ok(())
+    }
+
+    /// How long a stop may take: the drain, and a moment for goodbyes.
+    pub fn patience(&self) -> Duration {
+        self.handles.rules.load().limits.drain + GOODBYES
+    }
+}
+
+/// The rules of these settings. Backends that `before` has too are kept.
+fn make_rules(
+    settings: &GatewaySettings,
+    checked: Checked,
+    questions: Arc<Questions>,
+    before: Option<&Rules>,
+    life: &Lifecycle,
+) -> Rules {
+    let Checked { proxies, registry, origins } = checked;
+    let before = before.map(|rules| (&rules.registry, &rules.dispatcher.backends));
+    let backends = backend::open(&registry, before, life);
+    Rules {
+        registry,
+        dispatcher: Dispatcher { questions, backends },
+        origins,
+        proxies,
+        require_tls: settings.require_tls,
+        url_token: settings.compat.url_token,
+        limits: limits(settings),
+    }
 }
 
 fn limits(settings: &GatewaySettings) -> Limits {

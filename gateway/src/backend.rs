@@ -35,8 +35,21 @@ pub(crate) trait Backend: Send + Sync {
 pub(crate) type Backends = HashMap<Arc<str>, Arc<dyn Backend>>;
 
 /// Makes every backend that the registry names; what they need besides lives as long as `life`.
-pub(crate) fn open(registry: &Registry, life: &Lifecycle) -> Backends {
+/// A backend of `before` whose settings are the same is kept, with its connections.
+pub(crate) fn open(
+    registry: &Registry,
+    before: Option<(&Registry, &Backends)>,
+    life: &Lifecycle,
+) -> Backends {
+    let known = |name: &str, settings: &BackendSettings| {
+        let (registry, backends) = before?;
+        let same = registry.backends().get(name) == Some(settings);
+        backends.get(name).filter(|_| same).cloned()
+    };
     let open = |name: &Arc<str>, settings: &BackendSettings| -> Arc<dyn Backend> {
+        if let Some(backend) = known(name, settings) {
+            return backend;
+        }
         match settings {
             BackendSettings::Echo { flows } => Arc::new(echo::Echo::new(flows)),
             BackendSettings::Http(settings) => {

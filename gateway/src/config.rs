@@ -60,8 +60,22 @@ pub struct LimitSettings {
 }
 
 impl GatewaySettings {
-    /// How long a stop may take: the drain, and a moment for goodbyes.
-    pub fn patience(&self) -> std::time::Duration {
-        self.drain.0 + std::time::Duration::from_secs(3)
+    /// These settings, with those of `new` that a running gateway takes over.
+    #[must_use]
+    pub fn reloaded(&self, new: &Self) -> Self {
+        let Self {
+            registry_file, origins, require_tls, proxies, drain, auth, compat, limits, ..
+        } = new.clone();
+        Self {
+            registry_file,
+            origins,
+            require_tls,
+            proxies,
+            drain,
+            auth,
+            compat,
+            limits,
+            ..self.clone()
+        }
     }
 }

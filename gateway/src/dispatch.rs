@@ -17,7 +17,7 @@ use crate::reply::{self, Chunks, Outcome};
 
 /// What running a call takes.
 pub(crate) struct Dispatcher {
-    pub(crate) questions: Questions,
+    pub(crate) questions: Arc<Questions>,
     pub(crate) backends: Backends,
 }
 

@@ -1,26 +1,25 @@
-//! What every socket and every HTTP request shares, made once at the start.
+//! What every socket and every HTTP request shares: what is made once at the start, and the
+//! [`Rules`], which a reload replaces.
 
 use std::hash::RandomState;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::dispatch::Dispatcher;
+use crate::iam::Questions;
 use crate::origin::Origins;
+use crate::peer::Proxies;
 use crate::registry::Registry;
 
 /// Shared by all.
 pub(crate) struct Handles {
-    pub(crate) registry: Registry,
-    pub(crate) dispatcher: Dispatcher,
-    pub(crate) origins: Origins,
-    /// Whether clients in clear are refused.
-    pub(crate) require_tls: bool,
-    /// Whether `?token=` on the socket's URL is read.
-    pub(crate) url_token: bool,
-    pub(crate) limits: Limits,
+    pub(crate) rules: ArcSwap<Rules>,
+    pub(crate) questions: Arc<Questions>,
     pub(crate) clock: SharedClock,
     pub(crate) life: Lifecycle,
     /// Of frames, to tell a repeated one from another.
@@ -32,6 +31,20 @@ impl Handles {
     pub(crate) fn stop(&self) -> &CancellationToken {
         &self.life.stop
     }
+}
+
+/// What a reload replaces, as one value: whoever takes it sees no mix of two. A call takes it once
+/// and ends under the rules under which it began.
+pub(crate) struct Rules {
+    pub(crate) registry: Registry,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) origins: Origins,
+    pub(crate) proxies: Proxies,
+    /// Whether clients in clear are refused.
+    pub(crate) require_tls: bool,
+    /// Whether `?token=` on the socket's URL is read.
+    pub(crate) url_token: bool,
+    pub(crate) limits: Limits,
 }
 
 /// The numbers that bound a session.

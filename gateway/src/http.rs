@@ -63,7 +63,7 @@ async fn require_tls(
     request: Request,
     next: Next,
 ) -> Response {
-    if handles.require_tls && !peer.secure {
+    if handles.rules.load().require_tls && !peer.secure {
         return answer::tls_required();
     }
     next.run(request).await

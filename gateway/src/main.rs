@@ -35,7 +35,7 @@ enum Command {
 }
 
 /// The sections that this process reads.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 struct Settings {
     gateway: GatewaySettings,
     link: LinkSettings,
@@ -51,11 +51,11 @@ fn main() -> ExitCode {
 
 async fn run(line: Line) -> anyhow::Result<ExitCode> {
     let own = vec![("gateway.listen", line.listen.map(|address| address.to_string()))];
-    let loaded = line.server.load(&[DEFAULTS, SHARED_DEFAULTS], own, check)?;
-    let Some(settings) = loaded else { return Ok(ExitCode::SUCCESS) };
+    let load = || line.server.load(&[DEFAULTS, SHARED_DEFAULTS], own.clone(), check);
+    let Some(settings) = load()? else { return Ok(ExitCode::SUCCESS) };
     match line.command {
         Some(Command::Healthcheck) => Ok(command::healthcheck(settings.gateway.admin_listen).await),
-        None => serve(settings).await,
+        None => serve(settings, load).await,
     }
 }
 
@@ -69,7 +69,10 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+async fn serve(
+    settings: Settings,
+    load: impl Fn() -> anyhow::Result<Option<Settings>>,
+) -> anyhow::Result<ExitCode> {
     log::init(&settings.log)?;
     let signals = Signals::catch()?;
     let secret = files::read_secret(&settings.link.secret_file).context("link.secret_file")?;
@@ -79,6 +82,12 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let running =
         tollgate_gateway::start(gateway, link, &secret, SystemClock::shared(), &life).await?;
     tracing::info!(address = %running.address, "the gateway is listening");
-    life.run_until(signals, gateway.patience()).await;
-    Ok(ExitCode::SUCCESS)
+    let reload = || {
+        command::reload(&load, |new| {
+            let gateway = settings.gateway.reloaded(&new.gateway);
+            running.reload(&gateway)?;
+            Ok(Settings { gateway, ..settings.clone() })
+        });
+    };
+    Ok(life.run(signals, reload, || running.patience()).await)
 }

@@ -126,7 +126,7 @@ pub(crate) async fn serve(
 
 impl Session {
     fn new(socket: Socket, handles: Arc<Handles>, client: Client) -> Self {
-        let limits = &handles.limits;
+        let limits = &handles.rules.load().limits;
         Self {
             id: Uuid::now_v7(),
             client: Arc::new(client),
@@ -259,7 +259,7 @@ impl Session {
 
     fn begin_drain(&mut self) -> Flow {
         self.draining = true;
-        let drain = self.handles.limits.drain;
+        let drain = self.handles.rules.load().limits.drain;
         self.timers.drain_within(drain);
         if self.greeted {
             let deadline_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);

@@ -20,6 +20,7 @@ use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use rand::RngExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::DropGuard;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 pub(crate) use address::Address;
@@ -43,6 +44,8 @@ pub(crate) struct Bounds {
 pub(crate) struct Upstream {
     servers: Vec<Arc<Server>>,
     turns: Arc<Semaphore>,
+    /// Ends what looks after the servers.
+    _life: DropGuard,
 }
 
 /// Why there is no answer, or no more of it. For the log.
@@ -68,13 +71,14 @@ pub(crate) struct Answer {
 
 impl Upstream {
     /// The servers at these addresses. Idle connections and servers out of reach are looked after
-    /// until `life` ends.
+    /// until `life` ends or this is dropped.
     pub(crate) fn new(addresses: &[Address], bounds: &Bounds, life: &Lifecycle) -> Self {
-        let server = |address| Arc::new(Server::new(address, bounds, life));
+        let life = Lifecycle { stop: life.stop.child_token(), ..life.clone() };
+        let server = |address| Arc::new(Server::new(address, bounds, &life));
         let servers: Vec<_> = addresses.iter().map(server).collect();
         let turns = Arc::new(Semaphore::new(bounds.max_inflight.min(Semaphore::MAX_PERMITS)));
         life.tasks.spawn(server::sweep(servers.clone(), bounds.idle_timeout, life.stop.clone()));
-        Self { servers, turns }
+        Self { servers, turns, _life: life.stop.drop_guard() }
     }
 
     /// Posts a body. A server that cannot be reached is passed over for another, each is tried

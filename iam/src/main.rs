@@ -44,7 +44,7 @@ enum Command {
 }
 
 /// The sections that this process reads.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 struct Settings {
     iam: IamSettings,
     link: LinkSettings,
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 async fn run(line: Line) -> anyhow::Result<ExitCode> {
     match line.command.clone() {
         None => match load(&line, Settings::check)? {
-            Some(settings) => serve(settings).await,
+            Some(settings) => serve(settings, || load(&line, Settings::check)).await,
             None => Ok(ExitCode::SUCCESS),
         },
         Some(Command::Healthcheck) => match load(&line, Settings::check)? {
@@ -97,7 +97,10 @@ impl Settings {
     }
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+async fn serve(
+    settings: Settings,
+    load: impl Fn() -> anyhow::Result<Option<Settings>>,
+) -> anyhow::Result<ExitCode> {
     log::init(&settings.log)?;
     let signals = Signals::catch()?;
     let secret = files::read_secret(&settings.link.secret_file);
@@ -109,6 +112,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     probes::serve(address, "iam.admin_listen", readiness.clone(), &life).await?;
     tollgate_iam::start(&settings.iam, secret, SystemClock::shared(), &life).await?;
     readiness.set("iam", true);
-    life.run_until(signals, PATIENCE).await;
-    Ok(ExitCode::SUCCESS)
+    // Nothing of IAM's changes while it runs: whatever was changed is named.
+    let reload = || command::reload(&load, |_| Ok(settings.clone()));
+    Ok(life.run(signals, reload, || PATIENCE).await)
 }

@@ -1,4 +1,5 @@
-//! The command line that all servers share, and how they start and end.
+//! The command line that all servers share, how they start and end, and how they take over a
+//! configuration that has changed.
 //!
 //! A server that cannot start says one sentence and ends with status 2.
 
@@ -87,6 +88,30 @@ where
         let _ = writeln!(std::io::stderr(), "{name}: {error}");
         ExitCode::from(EXIT_UNUSABLE)
     })
+}
+
+/// Reads the configuration again. `take_over` puts in force what a running process can change and
+/// says what is in force then; the other settings that were changed are named in the log. What cannot
+/// be used changes nothing.
+pub fn reload<T: Serialize, E: std::fmt::Display>(
+    load: impl FnOnce() -> Result<Option<T>, E>,
+    take_over: impl FnOnce(&T) -> Result<T, E>,
+) {
+    let taken = load().and_then(|read| match read {
+        Some(read) => Ok(config::differences(&take_over(&read)?, &read)),
+        None => Ok(Vec::new()),
+    });
+    match taken {
+        Ok(left) => {
+            for setting in left {
+                tracing::warn!(setting, "changed, and a restart is needed for it");
+            }
+            tracing::info!("the configuration was read again");
+        }
+        Err(error) => {
+            tracing::error!(%error, "the configuration cannot be used; the one in force stays");
+        }
+    }
 }
 
 /// Asks the probe on `address` whether the server is ready.

@@ -3,7 +3,7 @@
 //! In, later ones winning: the compiled-in defaults, the file, the environment
 //! (`TOLLGATE_GATEWAY__LISTEN=…`), flags. Out: one frozen struct, or one sentence that names
 //! the source, the key and what would be valid.
-//! Never: a setting that is read later, or one that is ignored because it was misspelt.
+//! Never: a setting that is read one by one later, or one that is ignored because it was misspelt.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -197,6 +197,28 @@ fn merge(into: &mut Table, from: Table) {
         match (into.get_mut(&key), value) {
             (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
             (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}
+
+/// The dotted paths of the settings in which two configurations differ.
+pub fn differences<T: Serialize>(one: &T, other: &T) -> Vec<String> {
+    let table = |settings| Table::try_from(settings).unwrap_or_default();
+    let mut found = Vec::new();
+    compare(&table(one), &table(other), "", &mut found);
+    found
+}
+
+fn compare(one: &Table, other: &Table, above: &str, found: &mut Vec<String>) {
+    // A setting without a value is not in the table.
+    let added = other.keys().filter(|key| !one.contains_key(*key));
+    for key in one.keys().chain(added) {
+        match (one.get(key), other.get(key)) {
+            (Some(Value::Table(one)), Some(Value::Table(other))) => {
+                compare(one, other, &format!("{above}{key}."), found);
+            }
+            (ours, theirs) if ours != theirs => found.push(format!("{above}{key}")),
+            (_, _) => {}
         }
     }
 }

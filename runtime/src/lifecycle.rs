@@ -1,7 +1,9 @@
 //! Start and stop in order: one token that says *stop*, one tracker that knows what still runs.
 //!
-//! Every task of a process is spawned on the tracker, so that a stop can wait for it.
+//! Every task of a process is spawned on the tracker, so that a stop can wait for it. SIGTERM and
+//! SIGINT stop, a second one of them ends the process at once; SIGHUP reads the configuration again.
 
+use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -42,13 +44,33 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// Runs until a signal comes, then says *stop* and waits for the tasks, at most `patience`.
-    pub async fn run_until(&self, signals: Signals, patience: Duration) {
-        let signal = signals.wait().await;
+    /// Runs until a signal says stop, and calls `reload` for each that asks for it. Then says
+    /// *stop* and waits for the tasks: at most for what `patience` gives then, and not beyond a
+    /// second signal. The status tells whether all of them ended.
+    pub async fn run(
+        &self,
+        mut signals: Signals,
+        reload: impl Fn(),
+        patience: impl FnOnce() -> Duration,
+    ) -> ExitCode {
+        let signal = loop {
+            match signals.next().await {
+                Asked::Reload => reload(),
+                Asked::Stop(signal) => break signal,
+            }
+        };
         tracing::info!(signal, "stopping");
-        if !self.stop(patience).await {
-            tracing::warn!("not everything ended in time");
+        // Both arms only wait, and the process ends behind either.
+        let ended = tokio::select! {
+            biased;
+            ended = self.stop(patience()) => ended,
+            () = signals.stop_again() => false,
+        };
+        if ended {
+            return ExitCode::SUCCESS;
         }
+        tracing::warn!("not everything ended in time");
+        ExitCode::FAILURE
     }
 
     /// Says *stop* and waits for the tasks, at most `patience`. True if all ended.
@@ -59,29 +81,45 @@ impl Lifecycle {
     }
 }
 
-/// SIGTERM and SIGINT, caught from here on: made before a process says that it is ready, so that
-/// one that comes right then drains it too.
+/// SIGTERM, SIGINT and SIGHUP, caught from here on: made before a process says that it is ready, so
+/// that one that comes right then drains it too.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop(&'static str),
+    Reload,
 }
 
 impl Signals {
     /// Begins to catch them.
     pub fn catch() -> std::io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// Waits for one and names it.
-    async fn wait(mut self) -> &'static str {
-        // Both arms only wait: nothing is lost when the other wins.
+    /// Waits for one.
+    async fn next(&mut self) -> Asked {
+        // All arms only wait: nothing is lost when another wins.
         tokio::select! {
             biased;
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.hangup.recv() => Asked::Reload,
         }
+    }
+
+    /// Waits for another one that says stop.
+    async fn stop_again(&mut self) {
+        while matches!(self.next().await, Asked::Reload) {}
     }
 }
 

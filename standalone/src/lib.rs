@@ -76,7 +76,6 @@ pub enum StartError {
 }
 
 /// Both services, at work.
-#[derive(Debug)]
 pub struct Running {
     /// The gateway.
     pub gateway: tollgate_gateway::Running,
@@ -103,11 +102,25 @@ pub async fn start(
     files::make_private_folder(folder).map_err(StartError::DataFolder)?;
     let secret = read_service_secret(&settings.link, folder)?;
     let iam = tollgate_iam::start(&settings.iam, secret.clone(), clock.clone(), life).await?;
-    let gateway_settings =
-        GatewaySettings { iam_url: format!("http://{}", iam.address), ..settings.gateway.clone() };
+    let gateway_settings = to_iam(&settings.gateway, &iam);
     let gateway =
         tollgate_gateway::start(&gateway_settings, &settings.link, &secret, clock, life).await?;
     Ok(Running { gateway, iam })
+}
+
+/// The gateway of this process asks the IAM of this process.
+fn to_iam(gateway: &GatewaySettings, iam: &tollgate_iam::Running) -> GatewaySettings {
+    GatewaySettings { iam_url: format!("http://{}", iam.address), ..gateway.clone() }
+}
+
+impl Running {
+    /// Puts the settings in force that can be changed while it runs, of `new`; the others stay as
+    /// `before` has them. Gives what is in force then.
+    pub fn reload(&self, before: &Settings, new: &Settings) -> Result<Settings, StartError> {
+        let gateway = before.gateway.reloaded(&new.gateway);
+        self.gateway.reload(&to_iam(&gateway, &self.iam))?;
+        Ok(Settings { gateway, ..before.clone() })
+    }
 }
 
 fn read_service_secret(link: &LinkSettings, folder: &Path) -> Result<SecretString, StartError> {

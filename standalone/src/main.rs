@@ -51,22 +51,25 @@ async fn run(line: Line) -> Result<ExitCode, Box<dyn std::error::Error>> {
         let load = || Ok(server.load(&DEFAULTS, own, unchecked)?.map(|settings| settings.iam));
         return maintenance.run(load).await;
     }
-    let loaded = server.load::<Settings, StartError>(&DEFAULTS, own, Settings::check)?;
-    let Some(settings) = loaded else { return Ok(ExitCode::SUCCESS) };
+    let load = || server.load(&DEFAULTS, own.clone(), Settings::check);
+    let Some(settings) = load()? else { return Ok(ExitCode::SUCCESS) };
     match line.command {
         Some(Command::Healthcheck) => Ok(command::healthcheck(settings.gateway.admin_listen).await),
-        Some(Command::Maintenance(_)) | None => serve(settings).await,
+        Some(Command::Maintenance(_)) | None => serve(settings, load).await,
     }
 }
 
-async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn serve(
+    settings: Settings,
+    load: impl Fn() -> Result<Option<Settings>, StartError>,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
     log::init(&settings.log)?;
     let signals = Signals::catch()?;
     let life = Lifecycle::new();
     let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
     greet(&settings, &running)?;
-    life.run_until(signals, settings.gateway.patience()).await;
-    Ok(ExitCode::SUCCESS)
+    let reload = || command::reload(&load, |new| running.reload(&settings, new));
+    Ok(life.run(signals, reload, || running.gateway.patience()).await)
 }
 
 /// Three lines for whoever started it: what it is, where it listens, how to go on.

@@ -19,7 +19,7 @@ use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
 use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
 use crate::call::TraceParent;
-use crate::handles::Handles;
+use crate::handles::{Handles, Rules};
 use crate::iam::NotAuthenticated;
 use crate::peer::Peer;
 use crate::registry::IAM;
@@ -62,7 +62,7 @@ pub(super) async fn flow_service(
 ) -> Response {
     // A flow may have any name; what comes behind it is matched as it was sent.
     let escaped = request.uri().path().split_once("/service/").is_some_and(|(_, k)| is_escaped(k));
-    if escaped || handles.registry.flow_service(&kind).is_none() {
+    if escaped || handles.rules.load().registry.flow_service(&kind).is_none() {
         return refuse(&WireError::with_message(ErrorKind::NotFound, "unknown kind"));
     }
     call(&handles, peer, &headers, request, &kind, Some(&flow)).await
@@ -95,8 +95,9 @@ async fn call(
         Ok(object) => object,
         Err(reason) => return bad_request(reason),
     };
+    let rules = handles.rules.load_full();
     if flow.is_none()
-        && let Some(refusal) = unknown_operation(handles, service, &object)
+        && let Some(refusal) = unknown_operation(&rules, service, &object)
     {
         return refusal;
     }
@@ -113,23 +114,23 @@ async fn call(
         deadline: None,
         traceparent: traceparent.and_then(TraceParent::parse),
     };
-    match answer(handles, identity, client, &asked).await {
+    match answer(&rules, identity, client, &asked).await {
         Ok(body) => ok(body),
         Err(error) => refuse(&error),
     }
 }
 
 async fn answer(
-    handles: &Handles,
+    rules: &Rules,
     identity: Option<Arc<Identity>>,
     client: Client,
     asked: &Request<'_>,
 ) -> Outcome {
-    let call = handles.registry.resolve(asked, identity.as_deref())?;
+    let call = rules.registry.resolve(asked, identity.as_deref())?;
     let (queue, mut parts) = mpsc::channel(1);
     let run = async {
         let chunks = Chunks::new(0, queue);
-        handles.dispatcher.answer(identity, Arc::new(client), call, &chunks).await
+        rules.dispatcher.answer(identity, Arc::new(client), call, &chunks).await
     };
     let keep_last = async {
         let mut last = None;
@@ -162,11 +163,11 @@ fn parse(body: &str, limits: Limits) -> Result<Object<'_>, &'static str> {
 }
 
 /// Said before authentication: the registry is no secret, and clients of old expect it so.
-fn unknown_operation(handles: &Handles, service: &str, body: &Object<'_>) -> Option<Response> {
+fn unknown_operation(rules: &Rules, service: &str, body: &Object<'_>) -> Option<Response> {
     let Some(operation) = body.text("operation") else {
         return Some(bad_request("missing operation"));
     };
-    match handles.registry.operation(service, &operation) {
+    match rules.registry.operation(service, &operation) {
         Some(_) => None,
         None => Some(bad_request("unknown operation")),
     }
@@ -182,7 +183,7 @@ pub(super) async fn bearer_identity(
         return Ok(None);
     }
     let token = bearer(headers);
-    let identity = authenticate(&handles.dispatcher.questions, token.as_ref(), client).await;
+    let identity = authenticate(&handles.questions, token.as_ref(), client).await;
     identity.map(Some).map_err(|error| match error {
         NotAuthenticated::Refused(_) => ErrorKind::AuthRequired.into(),
         NotAuthenticated::Unreachable(_) => ErrorKind::Unavailable.into(),

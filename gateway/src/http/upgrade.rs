@@ -18,7 +18,7 @@ use tollgate_proto::iam::Via;
 use tollgate_proto::secret::SecretString;
 
 use super::calls::bearer;
-use crate::handles::Handles;
+use crate::handles::{Handles, Rules};
 use crate::peer::Peer;
 use crate::session::{self, EarlyToken};
 use crate::socket::Socket;
@@ -42,12 +42,14 @@ pub(super) async fn socket(
         return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded").into_response();
     };
     let origin = request.headers().get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
-    let refused = if handles.require_tls && !peer.secure {
+    let rules = handles.rules.load();
+    let refused = if rules.require_tls && !peer.secure {
         Some("in clear")
     } else {
-        (!handles.origins.allow(origin)).then_some("a foreign Origin")
+        (!rules.origins.allow(origin)).then_some("a foreign Origin")
     };
-    let early = early_token(&handles, &request);
+    let early = early_token(&rules, &request);
+    drop(rules);
     let client = peer.client(Via::Socket);
     handles.life.tasks.clone().spawn(async move {
         let Some(socket) = upgraded(upgrade).await else { return };
@@ -93,9 +95,9 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 }
 
 /// A credential on the upgrade counts as a first frame sent early.
-fn early_token(handles: &Handles, request: &Request) -> Option<EarlyToken> {
+fn early_token(rules: &Rules, request: &Request) -> Option<EarlyToken> {
     let from_url = || {
-        let query = request.uri().query().filter(|_| handles.url_token)?;
+        let query = request.uri().query().filter(|_| rules.url_token)?;
         let value = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
         Some(SecretString::from(decode_percent(value))).filter(|_| !value.is_empty())
     };

@@ -20,7 +20,7 @@ const MAX_INFLIGHT: usize = 1_024;
 const MAX_ANSWER: Bytes = Bytes(8 << 20);
 
 /// A backend, checked.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BackendSettings {
     /// Answers every request with itself.
     Echo {
@@ -32,7 +32,7 @@ pub(crate) enum BackendSettings {
 }
 
 /// A service over HTTP.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct HttpSettings {
     /// Where it is: at least one.
     pub(crate) addresses: Vec<Address>,

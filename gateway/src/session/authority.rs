@@ -20,6 +20,7 @@ use super::phase::{Action, Input, Phase, step};
 use super::timers::take_due;
 use super::{Ending, Flow, Session};
 use crate::auth::authenticate;
+use crate::handles::Limits;
 use crate::iam::NotAuthenticated;
 
 /// How far the clocks of gateway and IAM may differ; API keys, which IAM judges, have none.
@@ -73,8 +74,7 @@ impl Session {
         let (handles, client) = (Arc::clone(&self.handles), Arc::clone(&self.client));
         let pause = FIRST_PAUSE.saturating_mul(1 << self.refusals.min(10)).min(LONGEST_PAUSE);
         let judge = async move {
-            let questions = &handles.dispatcher.questions;
-            let judgement = authenticate(questions, frame.token.as_ref(), &client).await;
+            let judgement = authenticate(&handles.questions, frame.token.as_ref(), &client).await;
             if let Err(NotAuthenticated::Refused(_)) = judgement {
                 tokio::time::sleep(pause).await;
             }
@@ -135,7 +135,7 @@ impl Session {
     }
 
     fn extend_deadline(&mut self) {
-        let deadline = self.handles.limits.auth_deadline;
+        let deadline = self.handles.rules.load().limits.auth_deadline;
         match (self.phase, self.negotiated) {
             (Phase::New, _) => self.timers.extend_first_auth(deadline),
             (Phase::Unbound, true) => self.timers.auth_within(deadline),
@@ -154,16 +154,19 @@ impl Session {
             Credential::Key(_) => Duration::ZERO,
         };
         self.timers.bind(life, life.unwrap_or_default().mul_f64(0.85), leeway);
-        self.socket.trust(self.handles.limits.max_message);
+        // What a client is told here holds until it authenticates again.
+        let limits = &self.handles.rules.load().limits;
+        self.socket.trust(limits.max_message);
+        self.inflight.limit(limits.max_inflight, limits.max_waiting);
         tracing::debug!(conn.id = %self.id, principal = %identity.actor.user, "authenticated");
         if !silent {
             self.greeted = true;
-            self.socket.write(self.auth_ok(&identity, life).write());
+            self.socket.write(self.auth_ok(&identity, life, limits).write());
         }
         self.identity = Some(identity);
     }
 
-    fn auth_ok(&self, identity: &Identity, life: Option<Duration>) -> AuthOk {
+    fn auth_ok(&self, identity: &Identity, life: Option<Duration>, limits: &Limits) -> AuthOk {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         // Clients that came together shall not come back together: up to 5 % earlier.
         let jitter = f64::from(self.id.as_bytes()[15]) / 255.0 * 0.05;
@@ -173,8 +176,8 @@ impl Session {
             expires_in_ms: life.map(millis),
             reauth_in_ms: life.map(|life| millis(life.mul_f64(0.85 - jitter))),
             limits: SessionLimits {
-                max_message: self.handles.limits.max_message as u64,
-                max_inflight: self.handles.limits.max_inflight as u64,
+                max_message: limits.max_message as u64,
+                max_inflight: limits.max_inflight as u64,
                 ..SessionLimits::default()
             },
             ..AuthOk::new(&identity.default_workspace)
@@ -200,7 +203,7 @@ impl Session {
             self.perform(Input::LifeEnding, None, false)?;
         }
         if take_due(&mut self.timers.expired, now) {
-            self.timers.grace_over = Some(now + self.handles.limits.grace);
+            self.timers.grace_over = Some(now + self.handles.rules.load().limits.grace);
             self.perform(Input::Expired, None, false)?;
         }
         if take_due(&mut self.timers.grace_over, now) {
@@ -223,7 +226,10 @@ impl Session {
         self.timers.stalled = match (self.socket.backlog(), self.timers.stalled) {
             (None, _) => None,
             (Some(sent), Some((due, before))) if sent == before => Some((due, before)),
-            (Some(sent), _) => Some((Instant::now() + self.handles.limits.write_stall, sent)),
+            (Some(sent), _) => {
+                let within = self.handles.rules.load().limits.write_stall;
+                Some((Instant::now() + within, sent))
+            }
         };
     }
 }

@@ -19,14 +19,15 @@ use super::Session;
 use super::inflight::Admission;
 use super::phase::{Action, Input, step};
 use crate::call::{Call, TraceParent};
+use crate::handles::Rules;
 use crate::registry::resolve::Request;
 use crate::reply::{self, Chunks, Outcome, Part, Reply};
 
 /// Answers that wait for the socket's task; more make their backends wait.
 const ANSWER_QUEUE: usize = 64;
 
-/// A call that waits for its turn, with the identity under which it came.
-pub(super) type WaitingCall = (Option<Arc<Identity>>, Call);
+/// A call that waits for its turn, with the rules and the identity under which it came.
+pub(super) type WaitingCall = (Arc<Rules>, Option<Arc<Identity>>, Call);
 
 type Answers = Option<(mpsc::Sender<Reply>, mpsc::Receiver<Reply>)>;
 
@@ -65,13 +66,14 @@ impl Session {
             deadline: frame.deadline_ms.map(Duration::from_millis),
             traceparent: frame.traceparent.as_deref().and_then(TraceParent::parse),
         };
-        match self.handles.registry.resolve(&request, self.identity.as_deref()) {
+        let rules = self.handles.rules.load_full();
+        match rules.registry.resolve(&request, self.identity.as_deref()) {
             Ok(call) => {
                 let identity = self.identity.clone();
                 if runs {
-                    self.start(number, identity, call);
+                    self.start(number, (rules, identity, call));
                 } else {
-                    self.inflight.wait(number, (identity, call));
+                    self.inflight.wait(number, (rules, identity, call));
                 }
             }
             Err(error) => {
@@ -104,12 +106,12 @@ impl Session {
     }
 
     /// Runs a call. One that can be answered at once costs no task.
-    fn start(&mut self, number: u64, identity: Option<Arc<Identity>>, call: Call) {
+    fn start(&mut self, number: u64, (rules, identity, call): WaitingCall) {
         let (queue, _) = self.answers.get_or_insert_with(|| mpsc::channel(ANSWER_QUEUE));
         let chunks = Chunks::new(number, queue.clone());
-        let (handles, client) = (Arc::clone(&self.handles), Arc::clone(&self.client));
+        let client = Arc::clone(&self.client);
         let run = async move {
-            let outcome = handles.dispatcher.answer(identity, client, call, &chunks).await;
+            let outcome = rules.dispatcher.answer(identity, client, call, &chunks).await;
             (outcome, chunks)
         };
         let mut run = AssertUnwindSafe(run).catch_unwind().boxed();
@@ -151,8 +153,8 @@ impl Session {
 
     /// Starts calls whose turn has come.
     pub(super) fn start_waiting(&mut self) {
-        while let Some((number, (identity, call))) = self.inflight.next_waiting() {
-            self.start(number, identity, call);
+        while let Some((number, call)) = self.inflight.next_waiting() {
+            self.start(number, call);
         }
     }
 

@@ -55,6 +55,12 @@ impl<W> Inflight<W> {
         }
     }
 
+    /// Sets how many calls may run and wait from now on; those that do already go on.
+    pub(super) fn limit(&mut self, max_running: usize, max_waiting: usize) {
+        self.max_running = max_running;
+        self.max_waiting = max_waiting;
+    }
+
     /// Takes a new call in. One that waits is kept by [`wait`](Self::wait).
     pub(super) fn admit(&mut self, id: &str, fingerprint: u64) -> Admission {
         if let Some(known) = self.numbers.get(id).and_then(|number| self.calls.get(number)) {

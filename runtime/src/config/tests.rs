@@ -99,3 +99,12 @@ fn flags_win_over_all() {
     let settings: Settings = load(&[DEFAULTS, SHARED_DEFAULTS], &flags, environment).unwrap();
     assert_eq!(settings.gateway.listen.port(), 9);
 }
+
+#[test]
+fn differences_are_named_by_their_paths() {
+    let table = |text: &str| text.parse::<Table>().unwrap();
+    let one = table("a = 1\ngone = 1\n[b]\nc = [1]\nd = 1\n[b.e]\nf = 1\n");
+    let other = table("a = 1\n[b]\nc = [2]\nd = 1\nnew = 1\n[b.e]\nf = 2\n");
+    assert_eq!(differences(&one, &other), ["b.c", "b.e.f", "b.new", "gone"]);
+    assert!(differences(&one, &one).is_empty());
+}

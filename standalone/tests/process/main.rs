@@ -4,6 +4,7 @@
 
 mod server;
 mod kill;
+mod reload;
 
 use std::net::TcpListener;
 use std::path::Path;

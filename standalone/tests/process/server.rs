@@ -153,10 +153,27 @@ impl Server {
         self.started.kill_after(Duration::ZERO);
     }
 
+    /// A signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.started.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// What it says up to the first line that holds `end`.
+    pub(crate) fn said_until(&self, end: &str) -> Vec<String> {
+        let mut said = Vec::new();
+        while said.last().is_none_or(|line: &String| !line.contains(end)) {
+            match self.started.lines.recv_timeout(PATIENCE) {
+                Ok(line) => said.push(line),
+                Err(error) => panic!("no {end:?} ({error}): {said:?}"),
+            }
+        }
+        said
+    }
+
     /// SIGTERM: the status, and what it said from then on.
     pub(crate) fn terminate(self, patience: Duration) -> (Option<i32>, Vec<String>) {
-        let pid = self.started.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         self.started.wait(patience)
     }
 }

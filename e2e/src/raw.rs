@@ -8,16 +8,21 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Any connection.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// A WebSocket on which tests send what they like.
-pub struct Socket(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub struct Socket(WebSocketStream<Box<dyn Stream>>);
 
 /// What came off it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,12 +38,31 @@ pub enum Received {
 impl Socket {
     /// Opens one without authenticating.
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
-        Self::open_at(&format!("ws://{address}/api/v1/socket")).await
+        Self::open_with(address, "", &[]).await
     }
 
-    /// Opens one at a URL of the test's own.
-    pub async fn open_at(url: &str) -> anyhow::Result<Self> {
-        Ok(Self(connect_async(url).await?.0))
+    /// Opens one with a query and headers of the test's own.
+    pub async fn open_with(
+        address: SocketAddr,
+        query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<Self> {
+        let url = format!("ws://{address}/api/v1/socket{query}");
+        Self::open_over(TcpStream::connect(address).await?, &url, headers).await
+    }
+
+    /// Opens one over a connection of the test's own.
+    pub async fn open_over(
+        stream: impl Stream + 'static,
+        url: &str,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<Self> {
+        let mut request = url.into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse()?);
+        }
+        let stream: Box<dyn Stream> = Box::new(stream);
+        Ok(Self(client_async(request, stream).await?.0))
     }
 
     /// Opens one and authenticates.
@@ -63,6 +87,31 @@ impl Socket {
     /// Sends any text.
     pub async fn send_text(&mut self, text: &str) -> anyhow::Result<()> {
         Ok(self.0.send(Message::text(text)).await?)
+    }
+
+    /// Sends a binary message.
+    pub async fn send_binary(&mut self, bytes: Vec<u8>) -> anyhow::Result<()> {
+        Ok(self.0.send(Message::binary(bytes)).await?)
+    }
+
+    /// Sends a ping of the protocol.
+    pub async fn ping(&mut self) -> anyhow::Result<()> {
+        Ok(self.0.send(Message::Ping("x".into())).await?)
+    }
+
+    /// Waits for a ping of the protocol, which is answered when the next message is read.
+    pub async fn pinged(&mut self) -> anyhow::Result<()> {
+        match tokio::time::timeout(PATIENCE, self.0.next()).await?.context("gone")?? {
+            Message::Ping(_) => Ok(()),
+            other => bail!("a ping was expected, and there came {other:?}"),
+        }
+    }
+
+    /// Plays dead: whatever comes until the server hangs up, as bytes, and nothing is answered.
+    pub async fn silent(self) -> anyhow::Result<Vec<u8>> {
+        let (mut stream, mut bytes) = (self.0.into_inner(), Vec::new());
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await??;
+        Ok(bytes)
     }
 
     /// Sends a call of the echo.

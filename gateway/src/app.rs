@@ -19,7 +19,7 @@ use crate::accept::{Front, accept};
 use crate::backend;
 use crate::config::GatewaySettings;
 use crate::dispatch::Dispatcher;
-use crate::handles::{Handles, Limits, Rules};
+use crate::handles::{Handles, Limits, Rhythm, Rules};
 use crate::http;
 use crate::iam::Questions;
 use crate::iam::link::{InvalidLink, Link};
@@ -182,12 +182,19 @@ fn make_rules(
     }
 }
 
+/// A heartbeat of nothing would leave no time for anything else.
+const SHORTEST_BEAT: Duration = Duration::from_millis(10);
+
 fn limits(settings: &GatewaySettings) -> Limits {
     Limits {
         auth_deadline: settings.auth.deadline.0,
         grace: settings.auth.grace.0,
         drain: settings.drain.0,
         write_stall: settings.limits.write_stall.0,
+        heartbeat: Rhythm {
+            interval: settings.limits.heartbeat.0.max(SHORTEST_BEAT),
+            patience: settings.limits.heartbeat_patience.0.max(SHORTEST_BEAT),
+        },
         max_message: settings.limits.max_message.0,
         max_inflight: settings.limits.max_inflight.max(1),
         max_waiting: settings.limits.max_waiting,

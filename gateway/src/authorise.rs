@@ -33,10 +33,7 @@ impl Permit {
 
     /// The workspace that it was authorised for.
     pub(crate) fn workspace(&self) -> Option<&WorkspaceId> {
-        match &self.call.needs {
-            Needs::Check(check) => check.resource.workspace(),
-            Needs::Nothing | Needs::Identity => None,
-        }
+        self.call.needs.check()?.resource.workspace()
     }
 
     /// The peer.

@@ -63,6 +63,16 @@ pub(crate) enum Needs {
     Check(Check),
 }
 
+impl Needs {
+    /// What IAM must allow, if that is it.
+    pub(crate) fn check(&self) -> Option<&Check> {
+        match self {
+            Self::Check(check) => Some(check),
+            Self::Nothing | Self::Identity => None,
+        }
+    }
+}
+
 /// What runs a call, with what it is given.
 #[derive(Debug)]
 pub(crate) enum Target {

@@ -57,6 +57,8 @@ pub struct LimitSettings {
     pub max_inflight: usize,
     pub max_waiting: usize,
     pub write_stall: Period,
+    pub heartbeat: Period,
+    pub heartbeat_patience: Period,
 }
 
 impl GatewaySettings {

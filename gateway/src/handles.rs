@@ -54,7 +54,15 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
     pub(crate) drain: Duration,
     pub(crate) write_stall: Duration,
+    pub(crate) heartbeat: Rhythm,
     pub(crate) max_message: usize,
     pub(crate) max_inflight: usize,
     pub(crate) max_waiting: usize,
+}
+
+/// How often a client is pinged that asked for it, and how long it may then be silent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rhythm {
+    pub(crate) interval: Duration,
+    pub(crate) patience: Duration,
 }

@@ -115,6 +115,25 @@ impl Questions {
         }
     }
 
+    /// May this identity do each of these? All are decided on one state of IAM, and none is kept.
+    pub(crate) async fn authorise_many(
+        &self,
+        identity: &Identity,
+        checks: &[Check],
+        client: &Client,
+    ) -> Result<Vec<Decision>, Unreachable> {
+        let (actor, checks) = (identity.actor.clone(), checks.to_vec());
+        let count = checks.len();
+        match self.iam.ask(Question::AuthoriseMany { actor, checks }, client).await? {
+            Outcome::Decisions(decisions) if decisions.len() == count => Ok(decisions),
+            Outcome::Refused(refusal) if is_transient(refusal.kind) => {
+                Err(Unreachable(refusal.to_string()))
+            }
+            Outcome::Refused(_) => Ok(vec![Decision::Deny; count]),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// An operation of IAM's own. Never cached, never repeated. An actor whom IAM no longer takes
     /// is forgotten, so that its credential is judged anew when it comes again.
     pub(crate) async fn operate(

@@ -8,8 +8,11 @@
 //! call delays another or a control frame.
 
 mod phase;
+mod terms;
 mod inflight;
 mod timers;
+mod heartbeat;
+mod reauth;
 mod authority;
 mod frames;
 mod calls;
@@ -29,24 +32,24 @@ use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::frame::server::Notice;
 use tollgate_proto::iam::{Client, Identity};
+use tollgate_proto::secret::SecretString;
 use uuid::Uuid;
 
 use crate::handles::Handles;
 use crate::reply::Reply;
-use crate::socket::{End, Incoming, Io, Socket};
+use crate::socket::{End, Io, Socket};
 use authority::{Checking, Verdict};
 use calls::{Ended, WaitingCall};
+use heartbeat::Pulse;
 use inflight::Inflight;
 use phase::Phase;
+use terms::Terms;
 use timers::Timers;
-
-pub(crate) use authority::EarlyToken;
 
 /// Messages of one socket in one turn; then other sockets have theirs.
 const TURN: usize = 16;
 
 /// One socket's session.
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a name")]
 struct Session {
     handles: Arc<Handles>,
     /// Names the connection in logs and in `auth-ok`.
@@ -55,8 +58,10 @@ struct Session {
     socket: Socket,
     phase: Phase,
     identity: Option<Arc<Identity>>,
-    /// The client asked for features: it knows more than the frames of old.
-    negotiated: bool,
+    terms: Terms,
+    /// The largest frame that clients of this kind take, unless they say otherwise.
+    usual_frame: Option<u64>,
+    pulse: Option<Pulse>,
     /// An `auth-ok` was said: a close is announced by a frame.
     greeted: bool,
     /// The credential that is being judged.
@@ -108,15 +113,21 @@ enum Ending {
 
 type Flow = ControlFlow<Ending>;
 
+/// What the upgrade told of a client.
+pub(crate) struct Arrival {
+    pub(crate) client: Client,
+    /// A credential on the upgrade counts as a first frame sent early.
+    pub(crate) token: Option<SecretString>,
+    /// The largest frame that clients of this kind take, unless they say otherwise.
+    pub(crate) usual_frame: Option<u64>,
+}
+
 /// Serves one socket until it is closed.
-pub(crate) async fn serve(
-    socket: Socket,
-    handles: Arc<Handles>,
-    client: Client,
-    early: Option<EarlyToken>,
-) {
+pub(crate) async fn serve(socket: Socket, handles: Arc<Handles>, arrival: Arrival) {
+    let Arrival { client, token, usual_frame } = arrival;
     let mut session = Session::new(socket, handles, client);
-    if let Some(token) = early {
+    session.usual_frame = usual_frame;
+    if let Some(token) = token {
         session.check_early(token);
     }
     let ending = session.run().await;
@@ -133,7 +144,9 @@ impl Session {
             socket,
             phase: Phase::New,
             identity: None,
-            negotiated: false,
+            terms: Terms::default(),
+            usual_frame: None,
+            pulse: None,
             greeted: false,
             checking: None,
             refusals: 0,
@@ -205,10 +218,8 @@ impl Session {
 
     fn handle(&mut self, event: Event) -> Flow {
         match event {
-            Event::Io(Io::Read(Incoming::Text(text))) => self.on_text(text)?,
-            Event::Io(Io::Read(Incoming::Binary(bytes))) => self.on_binary(bytes)?,
-            Event::Io(Io::Flushed | Io::Read(Incoming::Control)) => {}
-            Event::Io(Io::Read(Incoming::End(end))) => return Flow::Break(ending_of(end)),
+            Event::Io(Io::Flushed) => {}
+            Event::Io(Io::Read(incoming)) => self.on_message(incoming)?,
             Event::Answer(answer) => self.on_answer(&answer),
             Event::TaskEnded(ended) => self.on_task_ended(&ended),
             Event::Judged(verdict) => self.on_verdict(verdict)?,
@@ -264,7 +275,7 @@ impl Session {
         if self.greeted {
             let deadline_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
             let notice = Notice::GoingAway {
-                reason: "restart".to_owned(),
+                reason: "deploy".to_owned(),
                 deadline_ms,
                 reconnect_after_ms: 1_000,
             };
@@ -302,12 +313,14 @@ impl Session {
     }
 }
 
-fn ending_of(end: End) -> Ending {
-    match end {
-        End::Closed => Ending::Closed,
-        End::Gone => Ending::Gone,
-        End::TooLarge => Ending::Close(CloseCode::TooLarge),
-        End::BadUtf8 => Ending::Close(CloseCode::BadUtf8),
-        End::Protocol => Ending::Close(CloseCode::Protocol),
+impl From<End> for Ending {
+    fn from(end: End) -> Self {
+        match end {
+            End::Closed => Self::Closed,
+            End::Gone => Self::Gone,
+            End::TooLarge => Self::Close(CloseCode::TooLarge),
+            End::BadUtf8 => Self::Close(CloseCode::BadUtf8),
+            End::Protocol => Self::Close(CloseCode::Protocol),
+        }
     }
 }

@@ -41,7 +41,7 @@ macro_rules! errors {
 errors! {
     /// A frame that could not be understood at all, or a flow that is not there.
     Error = "error", "Bad message", 400, false;
-    /// Nobody is authenticated on this socket, or IAM could not be asked.
+    /// Nobody is authenticated.
     AuthRequired = "auth-required", "auth failure", 401, false;
     /// The credential expired; its grace time runs.
     AuthExpired = "auth-expired", "the credential has expired", 401, false;

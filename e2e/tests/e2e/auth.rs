@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::SinkExt;
 use serde_json::json;
-use tokio_tungstenite::tungstenite::Message;
 use tollgate_e2e::raw::{Received, Socket};
 use tollgate_e2e::{PASSWORD, Tollgate};
 
@@ -19,7 +17,7 @@ async fn a_socket_that_never_authenticates_is_closed_4408() -> anyhow::Result<()
 
     // Pings and refused frames do not re-arm the deadline.
     let mut busy = Socket::open(tollgate.address).await?;
-    busy.0.send(Message::Ping("x".into())).await?;
+    busy.ping().await?;
     busy.call(json!(1), json!({})).await?;
     let (frames, code) = busy.close().await?;
     assert_eq!((frames.len(), code), (1, 4408));
@@ -165,11 +163,11 @@ async fn nonsense_is_answered_and_the_socket_stays() -> anyhow::Result<()> {
     socket.send_text(&deep).await?;
     let frame = socket.frame().await?;
     assert_eq!((&frame["id"], &frame["error"]["type"]), (&json!(9), &json!("invalid-request")));
-    socket.0.send(Message::binary(vec![0xff, 0x00, 0xfe])).await?;
+    socket.send_binary(vec![0xff, 0x00, 0xfe]).await?;
     assert_eq!(socket.frame().await?["error"]["type"], "error");
     // JSON in a binary message counts.
     let auth = json!({ "type": "auth", "token": tollgate.admin_key }).to_string();
-    socket.0.send(Message::binary(auth.into_bytes())).await?;
+    socket.send_binary(auth.into_bytes()).await?;
     assert_eq!(socket.frame().await?["type"], "auth-ok");
     Ok(())
 }
@@ -222,14 +220,10 @@ async fn each_refusal_costs_a_pause() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_foreign_origin_is_closed_after_the_upgrade() -> anyhow::Result<()> {
-    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
     let origins = [("gateway.origins", "[\"https://app.example.com\"]")];
     let tollgate = Tollgate::start_with(&origins).await?;
     let open = async |origin: &'static str| {
-        let url = format!("ws://{}/api/v1/socket", tollgate.address);
-        let mut request = url.into_client_request()?;
-        request.headers_mut().insert("origin", origin.parse()?);
-        anyhow::Ok(Socket(tokio_tungstenite::connect_async(request).await?.0))
+        Socket::open_with(tollgate.address, "", &[("origin", origin)]).await
     };
     assert_eq!(open("https://evil.example.com").await?.close().await?, (vec![], 1008));
     let mut friend = open("https://app.example.com").await?;
@@ -241,8 +235,8 @@ async fn a_foreign_origin_is_closed_after_the_upgrade() -> anyhow::Result<()> {
 async fn a_token_on_the_upgrade_counts_as_a_first_frame() -> anyhow::Result<()> {
     let tollgate = Tollgate::start_with(&[("gateway.compat.url_token", "true")]).await?;
     let open = |token: &str| {
-        let url = format!("ws://{}/api/v1/socket?token={token}", tollgate.address);
-        async move { Socket::open_at(&url).await }
+        let (address, query) = (tollgate.address, format!("?token={token}"));
+        async move { Socket::open_with(address, &query, &[]).await }
     };
     let mut socket = open(&tollgate.admin_key).await?;
     socket.call(json!(1), json!({ "prompt": "x" })).await?;
@@ -258,8 +252,8 @@ async fn a_token_on_the_upgrade_counts_as_a_first_frame() -> anyhow::Result<()> 
     assert_eq!(refused.frame().await?["error"]["type"], "auth-required");
 
     let closed = Tollgate::start().await?;
-    let url = format!("ws://{}/api/v1/socket?token={}", closed.address, closed.admin_key);
-    let mut unread = Socket::open_at(&url).await?;
+    let query = format!("?token={}", closed.admin_key);
+    let mut unread = Socket::open_with(closed.address, &query, &[]).await?;
     unread.call(json!(1), json!({ "prompt": "x" })).await?;
     assert_eq!(unread.frame().await?["error"]["type"], "auth-required", "off by default");
     Ok(())

@@ -1,6 +1,8 @@
 //! Gateway, IAM and clients together, over real sockets.
 
 mod auth;
+mod reauth;
+mod terms;
 mod calls;
 mod backends;
 mod docs;

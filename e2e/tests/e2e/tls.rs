@@ -3,17 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Context;
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_tungstenite::client_async;
-use tokio_tungstenite::tungstenite::Message;
 use tollgate_client::{Client, Config, ConnectError, Request, tls};
 use tollgate_e2e::certificate::Certificate;
+use tollgate_e2e::raw::Socket;
 use tollgate_e2e::{Tollgate, echo};
 
 /// A connection that trusts this certificate and no other.
@@ -56,18 +54,12 @@ async fn requests_and_sockets_under_tls() -> anyhow::Result<()> {
     let key = reply["bootstrap_admin_api_key"].as_str().context("no key")?;
 
     let stream = connect(&certificate, &tollgate).await?;
-    let (mut socket, _) = client_async("wss://localhost/api/v1/socket", stream).await?;
-    let mut ask = async |frame: Value| -> anyhow::Result<Value> {
-        socket.send(Message::text(frame.to_string())).await?;
-        let answer = socket.next().await.context("the end")??;
-        Ok(serde_json::from_str(answer.to_text()?)?)
-    };
-    assert_eq!(ask(json!({"type": "auth", "token": key})).await?["type"], "auth-ok");
+    let mut socket = Socket::open_over(stream, "wss://localhost/api/v1/socket", &[]).await?;
+    assert_eq!(socket.auth(key).await?["type"], "auth-ok");
     // More than TLS puts into one record, and more than one write takes.
     let prompt = "x".repeat(1 << 20);
-    let call = json!({"id": 1, "service": "text-completion", "flow": "default",
-        "request": {"prompt": prompt}});
-    assert_eq!(ask(call).await?["response"]["response"], prompt);
+    socket.call(json!(1), json!({ "prompt": prompt })).await?;
+    assert_eq!(socket.frame().await?["response"]["response"], prompt);
     Ok(())
 }
 
@@ -168,8 +160,7 @@ async fn a_proxy_must_say_that_it_ended_tls() -> anyhow::Result<()> {
     assert_eq!(ask("X-Forwarded-Proto: http\r\n").await?, refused);
     assert_eq!(ask("X-Forwarded-Proto: https\r\n").await?.0, "200");
 
-    let url = format!("ws://{}/api/v1/socket", tollgate.address);
-    let mut socket = tollgate_e2e::raw::Socket::open_at(&url).await?;
+    let mut socket = Socket::open(tollgate.address).await?;
     assert_eq!(socket.close().await?, (vec![], 1008));
     Ok(())
 }

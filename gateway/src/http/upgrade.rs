@@ -7,6 +7,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header::{
     CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    USER_AGENT,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -20,7 +21,7 @@ use tollgate_proto::secret::SecretString;
 use super::calls::bearer;
 use crate::handles::{Handles, Rules};
 use crate::peer::Peer;
-use crate::session::{self, EarlyToken};
+use crate::session::{self, Arrival};
 use crate::socket::Socket;
 use crate::stream::Stream;
 
@@ -48,16 +49,23 @@ pub(super) async fn socket(
     } else {
         (!rules.origins.allow(origin)).then_some("a foreign Origin")
     };
-    let early = early_token(&rules, &request);
+    let arrival = Arrival {
+        client: peer.client(Via::Socket),
+        token: early_token(&rules, &request),
+        usual_frame: usual_frame(request.headers()),
+    };
     drop(rules);
-    let client = peer.client(Via::Socket);
     handles.life.tasks.clone().spawn(async move {
         let Some(socket) = upgraded(upgrade).await else { return };
         if let Some(reason) = refused {
-            tracing::info!(client.address = client.address, reason, "socket closed unheard");
+            tracing::info!(
+                client.address = arrival.client.address,
+                reason,
+                "socket closed unheard"
+            );
             socket.close(CloseCode::Policy).await;
         } else {
-            session::serve(socket, handles, client, early).await;
+            session::serve(socket, handles, arrival).await;
         }
     });
     let headers = [
@@ -95,13 +103,20 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 }
 
 /// A credential on the upgrade counts as a first frame sent early.
-fn early_token(rules: &Rules, request: &Request) -> Option<EarlyToken> {
+fn early_token(rules: &Rules, request: &Request) -> Option<SecretString> {
     let from_url = || {
         let query = request.uri().query().filter(|_| rules.url_token)?;
         let value = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
         Some(SecretString::from(decode_percent(value))).filter(|_| !value.is_empty())
     };
-    bearer(request.headers()).or_else(from_url).map(EarlyToken)
+    bearer(request.headers()).or_else(from_url)
+}
+
+/// The largest frame that this kind of client takes: Python's `websockets`, which existing clients
+/// are built on, closes over a larger one, and their calls then wait for ever.
+fn usual_frame(headers: &HeaderMap) -> Option<u64> {
+    let agent = headers.get(USER_AGENT)?.to_str().ok()?;
+    agent.contains("websockets/").then_some(1 << 20)
 }
 
 /// Undoes percent-encoding. Clients also send tokens as they are: a lone `%` stays.

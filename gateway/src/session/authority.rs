@@ -17,6 +17,8 @@ use tollgate_proto::frame::server::{AuthFailed, AuthOk, Notice, SessionLimits};
 use tollgate_proto::iam::{Credential, Identity};
 
 use super::phase::{Action, Input, Phase, step};
+use super::reauth::{self, Refused};
+use super::terms::Terms;
 use super::timers::take_due;
 use super::{Ending, Flow, Session};
 use crate::auth::authenticate;
@@ -32,65 +34,78 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long a client that knows only the frames of old may stay without an identity.
 const UNBOUND_OF_OLD: Duration = Duration::from_hours(1);
 
-/// A token that came with the upgrade.
-pub(crate) struct EarlyToken(pub(crate) SecretString);
-
 /// A credential that is being judged.
 pub(super) struct Checking {
     future: BoxFuture<'static, Judgement>,
     /// It came with the upgrade: no frame answers it.
     pub(super) silent: bool,
-    negotiated: bool,
+    terms: Terms,
 }
 
-type Judgement = Result<Arc<Identity>, NotAuthenticated>;
+type Judgement = Result<Taken, NotAuthenticated>;
+
+/// A credential that was taken.
+struct Taken {
+    identity: Arc<Identity>,
+    /// Calls in flight that this identity may not make.
+    refused: Refused,
+}
 
 /// A credential that was judged.
 pub(super) struct Verdict {
     judgement: Judgement,
     silent: bool,
-    negotiated: bool,
+    terms: Terms,
 }
 
 /// Waits for the verdict on the credential that is being judged.
 pub(super) async fn judged(checking: &mut Option<Checking>) -> Verdict {
     let Some(current) = checking else { return pending().await };
     let judgement = (&mut current.future).await;
-    let verdict = Verdict { judgement, silent: current.silent, negotiated: current.negotiated };
+    let terms = std::mem::take(&mut current.terms);
+    let verdict = Verdict { judgement, silent: current.silent, terms };
     *checking = None;
     verdict
 }
 
 impl Session {
     /// Judges the token that came with the upgrade.
-    pub(super) fn check_early(&mut self, EarlyToken(token): EarlyToken) {
+    pub(super) fn check_early(&mut self, token: SecretString) {
         let frame = AuthFrame { token: Some(token), ..AuthFrame::default() };
         self.check(frame, true);
     }
 
     /// Judges the token of an auth frame.
     pub(super) fn check(&mut self, frame: AuthFrame, silent: bool) {
-        let negotiated = !frame.features.is_empty();
+        let (terms, claims) = (Terms::of(&frame, self.usual_frame), self.claims());
         let (handles, client) = (Arc::clone(&self.handles), Arc::clone(&self.client));
         let pause = FIRST_PAUSE.saturating_mul(1 << self.refusals.min(10)).min(LONGEST_PAUSE);
         let judge = async move {
-            let judgement = authenticate(&handles.questions, frame.token.as_ref(), &client).await;
-            if let Err(NotAuthenticated::Refused(_)) = judgement {
-                tokio::time::sleep(pause).await;
+            let questions = &handles.questions;
+            match authenticate(questions, frame.token.as_ref(), &client).await {
+                Ok(identity) => {
+                    let refused = reauth::refused(questions, &identity, claims, &client).await;
+                    Ok(Taken { identity, refused })
+                }
+                Err(reason) => {
+                    if let NotAuthenticated::Refused(_) = reason {
+                        tokio::time::sleep(pause).await;
+                    }
+                    Err(reason)
+                }
             }
-            judgement
         };
-        self.checking = Some(Checking { future: judge.boxed(), silent, negotiated });
+        self.checking = Some(Checking { future: judge.boxed(), silent, terms });
     }
 
     pub(super) fn on_verdict(&mut self, verdict: Verdict) -> Flow {
-        let Verdict { judgement, silent, negotiated } = verdict;
+        let Verdict { judgement, silent, terms } = verdict;
         self.iam_silent = matches!(judgement, Err(NotAuthenticated::Unreachable(_)));
         match judgement {
-            Ok(identity) => {
+            Ok(taken) => {
                 self.refusals = 0;
-                self.negotiated = negotiated;
-                self.perform(Input::Accepted, Some(identity), silent)?;
+                self.terms = terms;
+                self.perform(Input::Accepted, Some(taken), silent)?;
             }
             Err(NotAuthenticated::Refused(_)) => {
                 self.refusals += 1;
@@ -102,15 +117,14 @@ impl Session {
     }
 
     /// Feeds the machine and does what it says.
-    fn perform(&mut self, input: Input, identity: Option<Arc<Identity>>, silent: bool) -> Flow {
+    fn perform(&mut self, input: Input, mut taken: Option<Taken>, silent: bool) -> Flow {
         let (next, actions) = step(self.phase, input);
         self.phase = next;
-        let mut identity = identity;
         for action in actions {
             match action {
                 Action::Bind => {
-                    if let Some(identity) = identity.take() {
-                        self.bind(identity, silent);
+                    if let Some(taken) = taken.take() {
+                        self.bind(taken, silent);
                     }
                 }
                 Action::TellRefused if !silent => self.socket.write(AuthFailed::refused().write()),
@@ -136,7 +150,7 @@ impl Session {
 
     fn extend_deadline(&mut self) {
         let deadline = self.handles.rules.load().limits.auth_deadline;
-        match (self.phase, self.negotiated) {
+        match (self.phase, self.terms.negotiated) {
             (Phase::New, _) => self.timers.extend_first_auth(deadline),
             (Phase::Unbound, true) => self.timers.auth_within(deadline),
             // A client of old that is closed while idle hangs in its next call.
@@ -145,7 +159,8 @@ impl Session {
         }
     }
 
-    fn bind(&mut self, identity: Arc<Identity>, silent: bool) {
+    fn bind(&mut self, taken: Taken, silent: bool) {
+        let Taken { identity, refused } = taken;
         let life = identity
             .expires_at_ms
             .map(|at| Duration::from_millis(at.saturating_sub(self.handles.clock.now_ms())));
@@ -158,12 +173,19 @@ impl Session {
         let limits = &self.handles.rules.load().limits;
         self.socket.trust(limits.max_message);
         self.inflight.limit(limits.max_inflight, limits.max_waiting);
+        self.set_pulse(limits.heartbeat);
         tracing::debug!(conn.id = %self.id, principal = %identity.actor.user, "authenticated");
         if !silent {
+            let mut answer = self.auth_ok(&identity, life, limits);
+            if self.greeted && self.terms.negotiated {
+                let (kept, dropped) = self.kept_and_dropped(&refused);
+                (answer.kept, answer.dropped) = (Some(kept), Some(dropped));
+            }
             self.greeted = true;
-            self.socket.write(self.auth_ok(&identity, life, limits).write());
+            self.socket.write(answer.write());
         }
         self.identity = Some(identity);
+        self.swap_calls(refused);
     }
 
     fn auth_ok(&self, identity: &Identity, life: Option<Duration>, limits: &Limits) -> AuthOk {
@@ -175,11 +197,13 @@ impl Session {
             principal: identity.actor.user.to_string(),
             expires_in_ms: life.map(millis),
             reauth_in_ms: life.map(|life| millis(life.mul_f64(0.85 - jitter))),
+            heartbeat_ms: self.pulse.as_ref().map(|pulse| millis(pulse.rhythm.interval)),
             limits: SessionLimits {
                 max_message: limits.max_message as u64,
                 max_inflight: limits.max_inflight as u64,
                 ..SessionLimits::default()
             },
+            features: self.terms.features.iter().map(|one| one.as_str().to_owned()).collect(),
             ..AuthOk::new(&identity.default_workspace)
         }
     }
@@ -212,6 +236,9 @@ impl Session {
         if take_due(&mut self.timers.drain_over, now) {
             self.end_calls(ErrorKind::Unavailable);
             return ControlFlow::Break(Ending::Close(CloseCode::Drained));
+        }
+        if take_due(&mut self.timers.beat, now) {
+            self.on_beat(now)?;
         }
         match (self.timers.stalled, self.socket.backlog()) {
             (Some((due, sent)), Some(now_sent)) if due <= now && sent == now_sent => {

@@ -16,7 +16,7 @@ use tollgate_proto::frame::server::Notice;
 use tollgate_proto::iam::Identity;
 
 use super::Session;
-use super::inflight::Admission;
+use super::inflight::{Admission, Running};
 use super::phase::{Action, Input, step};
 use crate::call::{Call, TraceParent};
 use crate::handles::Rules;
@@ -96,7 +96,7 @@ impl Session {
     }
 
     fn tell_conflict(&mut self, frame: &CallFrame<'_>) {
-        if !self.negotiated {
+        if !self.terms.negotiated {
             return;
         }
         if let Ok(req) = serde_json::from_str(frame.id.get()) {
@@ -109,6 +109,7 @@ impl Session {
     fn start(&mut self, number: u64, (rules, identity, call): WaitingCall) {
         let (queue, _) = self.answers.get_or_insert_with(|| mpsc::channel(ANSWER_QUEUE));
         let chunks = Chunks::new(number, queue.clone());
+        let check = call.needs.check().cloned();
         let client = Arc::clone(&self.client);
         let run = async move {
             let outcome = rules.dispatcher.answer(identity, client, call, &chunks).await;
@@ -139,7 +140,7 @@ impl Session {
                         Err(_) => Ended { number, panicked: true },
                     }
                 });
-                self.inflight.running_as(number, abort);
+                self.inflight.running_as(number, Running { abort, check });
             }
         }
     }
@@ -162,8 +163,13 @@ impl Session {
     pub(super) fn on_answer(&mut self, answer: &Reply) {
         match &answer.part {
             Part::Chunk(body) => {
-                if let Some(id) = self.inflight.id(answer.number) {
-                    self.socket.write(reply::chunk_frame(&id, body));
+                let Some(id) = self.inflight.id(answer.number) else { return };
+                let frame = reply::chunk_frame(&id, body);
+                if self.terms.allow(&frame) {
+                    self.socket.write(frame);
+                } else {
+                    self.end_call(answer.number, &Err(frame_too_large()));
+                    self.start_waiting();
                 }
             }
             Part::Last(outcome) => {
@@ -173,9 +179,13 @@ impl Session {
         }
     }
 
-    fn end_call(&mut self, number: u64, outcome: &Outcome) {
-        if let Some(id) = self.inflight.end(number) {
-            self.socket.write(reply::last_frame(&id, outcome));
+    pub(super) fn end_call(&mut self, number: u64, outcome: &Outcome) {
+        let Some(id) = self.inflight.end(number) else { return };
+        let frame = reply::last_frame(&id, outcome);
+        if outcome.is_err() || self.terms.allow(&frame) {
+            self.socket.write(frame);
+        } else {
+            self.refuse(&id, &frame_too_large());
         }
     }
 
@@ -198,4 +208,9 @@ impl Session {
             self.refuse(&id, &kind.into());
         }
     }
+}
+
+fn frame_too_large() -> WireError {
+    let message = "the answer is larger than a frame that this client takes";
+    WireError::with_message(ErrorKind::TooLarge, message)
 }

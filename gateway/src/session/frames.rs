@@ -13,6 +13,7 @@ use tollgate_proto::json::Limits;
 
 use super::{Ending, Flow, Session};
 use crate::reply;
+use crate::socket::Incoming;
 
 /// Frames that wait behind an auth frame, and their bytes.
 const MAX_HELD: usize = 64;
@@ -21,8 +22,18 @@ const MAX_HELD_BYTES: usize = 1 << 20;
 const MAX_MALFORMED: u32 = 20;
 
 impl Session {
+    pub(super) fn on_message(&mut self, incoming: Incoming) -> Flow {
+        self.note_heard();
+        match incoming {
+            Incoming::Text(text) => self.on_text(text),
+            Incoming::Binary(bytes) => self.on_binary(bytes),
+            Incoming::Control => Flow::Continue(()),
+            Incoming::End(end) => Flow::Break(end.into()),
+        }
+    }
+
     /// JSON in a binary message is taken like text.
-    pub(super) fn on_binary(&mut self, bytes: Bytes) -> Flow {
+    fn on_binary(&mut self, bytes: Bytes) -> Flow {
         match Utf8Bytes::try_from(bytes) {
             Ok(text) => self.on_text(text),
             Err(_) => self.on_malformed(&Malformed {
@@ -33,7 +44,7 @@ impl Session {
         }
     }
 
-    pub(super) fn on_text(&mut self, text: Utf8Bytes) -> Flow {
+    fn on_text(&mut self, text: Utf8Bytes) -> Flow {
         let limits = if self.identity.is_some() { Limits::FRIEND } else { Limits::STRANGER };
         let frame = match ClientFrame::parse(&text, limits) {
             Ok(frame) => frame,

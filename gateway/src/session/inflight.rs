@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::task::AbortHandle;
+use tollgate_proto::iam::Check;
 
 /// The calls of one socket.
 pub(super) struct Inflight<W> {
@@ -24,7 +25,14 @@ struct InflightCall {
     /// Of the frame, to tell a repeated one from another under the same id.
     fingerprint: u64,
     running: bool,
-    abort: Option<AbortHandle>,
+    task: Option<Running>,
+}
+
+/// A call that runs in a task of its own.
+pub(super) struct Running {
+    pub(super) abort: AbortHandle,
+    /// What it was authorised for, if anything.
+    pub(super) check: Option<Check>,
 }
 
 /// What becomes of a new call.
@@ -74,7 +82,7 @@ impl<W> Inflight<W> {
         let (number, id) = (self.next, Arc::<str>::from(id));
         self.next += 1;
         self.numbers.insert(id.clone(), number);
-        self.calls.insert(number, InflightCall { id, fingerprint, running, abort: None });
+        self.calls.insert(number, InflightCall { id, fingerprint, running, task: None });
         if running {
             self.running += 1;
             return Admission::Run(number);
@@ -100,11 +108,35 @@ impl<W> Inflight<W> {
         Some((number, call))
     }
 
-    /// Remembers how to stop a running call.
-    pub(super) fn running_as(&mut self, number: u64, abort: AbortHandle) {
+    /// Remembers the task of a running call.
+    pub(super) fn running_as(&mut self, number: u64, task: Running) {
         if let Some(call) = self.calls.get_mut(&number) {
-            call.abort = Some(abort);
+            call.task = Some(task);
         }
+    }
+
+    /// What the running calls were authorised for.
+    pub(super) fn running(&self) -> impl Iterator<Item = (u64, &Check)> {
+        self.calls
+            .iter()
+            .filter_map(|(number, call)| Some((*number, call.task.as_ref()?.check.as_ref()?)))
+    }
+
+    /// The calls that wait for their turn.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &(u64, W)> {
+        self.waiting.iter()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut (u64, W)> {
+        self.waiting.iter_mut()
+    }
+
+    /// The ids that are owed a last frame, in the order in which they came.
+    pub(super) fn ids(&self) -> Vec<(u64, Arc<str>)> {
+        let mut ids: Vec<_> = self.calls.iter().map(|(n, call)| (*n, call.id.clone())).collect();
+        ids.sort_unstable_by_key(|(number, _)| *number);
+        ids
     }
 
     /// The id of a call that is still owed frames.
@@ -122,8 +154,8 @@ impl<W> Inflight<W> {
         } else {
             self.waiting.retain(|(waiting, _)| *waiting != number);
         }
-        if let Some(abort) = call.abort {
-            abort.abort();
+        if let Some(task) = call.task {
+            task.abort.abort();
         }
         Some(call.id)
     }
@@ -136,9 +168,7 @@ impl<W> Inflight<W> {
 
     /// Ends all calls, in the order in which they came.
     pub(super) fn end_all(&mut self) -> Vec<Arc<str>> {
-        let mut numbers: Vec<u64> = self.calls.keys().copied().collect();
-        numbers.sort_unstable();
-        numbers.into_iter().filter_map(|number| self.end(number)).collect()
+        self.ids().into_iter().filter_map(|(number, _)| self.end(number)).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

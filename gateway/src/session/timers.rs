@@ -21,6 +21,8 @@ pub(super) struct Timers {
     pub(super) grace_over: Option<Instant>,
     /// Running calls may go on until then.
     pub(super) drain_over: Option<Instant>,
+    /// The client is pinged then, or must have been heard.
+    pub(super) beat: Option<Instant>,
     /// The client must have read something by then; and how much it had when that was set.
     pub(super) stalled: Option<(Instant, u64)>,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -37,6 +39,7 @@ impl Timers {
             expired: None,
             grace_over: None,
             drain_over: None,
+            beat: None,
             stalled: None,
             sleep: None,
         }
@@ -78,10 +81,9 @@ impl Timers {
 
     fn next(&self) -> Option<Instant> {
         let stalled = self.stalled.map(|(due, _)| due);
-        [self.auth, self.life_ending, self.expired, self.grace_over, self.drain_over, stalled]
-            .into_iter()
-            .flatten()
-            .min()
+        let Self { auth, life_ending, expired, grace_over, drain_over, beat, .. } = *self;
+        let times = [auth, life_ending, expired, grace_over, drain_over, beat, stalled];
+        times.into_iter().flatten().min()
     }
 }
 

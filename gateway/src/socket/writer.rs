@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -32,6 +33,12 @@ impl Socket {
         // The message is taken even when nothing can be sent now. A socket that is closing
         // takes none, and its end is on the way.
         let _ = self.protocol.write(&mut Corked, Message::text(text));
+    }
+
+    /// Puts a ping of the protocol into the write buffer.
+    pub(crate) fn ping(&mut self) {
+        self.unflushed = true;
+        let _ = self.protocol.write(&mut Corked, Message::Ping(Bytes::new()));
     }
 
     /// Whether answers of calls may be written now.

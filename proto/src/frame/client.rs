@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::feature::Feature;
 use crate::error::ErrorKind;
 use crate::json::{self, Limits, text_of};
 
@@ -194,6 +195,11 @@ impl AuthFrame {
             })
             .unwrap_or_default();
         Self { token, features, max_frame: envelope.max_frame.and_then(number_of) }
+    }
+
+    /// Whether the client can do with this.
+    pub fn asks_for(&self, feature: Feature) -> bool {
+        self.features.iter().any(|name| name == feature.as_str())
     }
 
     /// The frame as text. It holds the token: for the socket only.

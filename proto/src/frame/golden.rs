@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::client::{ClientFrame, write_cancel};
+use super::feature::Feature;
 use super::server::{
     AuthFailed, AuthOk, Notice, ServerFrame, SessionLimits, write_error, write_pong, write_response,
 };
@@ -55,11 +56,23 @@ fn answers_to_auth() {
             ..SessionLimits::default()
         },
         features: vec![],
+        kept: None,
+        dropped: None,
         protocol: 1,
     };
     assert_eq!(expect.write(), golden!("auth-ok"));
     let ServerFrame::AuthOk(read) = server(golden!("auth-ok")) else { panic!() };
     assert_eq!(read, expect);
+    let again = AuthOk {
+        heartbeat_ms: Some(25_000),
+        features: vec![Feature::Heartbeat.as_str().to_owned()],
+        kept: Some(vec!["req-1".into()]),
+        dropped: Some(vec!["req-2".into()]),
+        ..expect
+    };
+    assert_eq!(again.write(), golden!("auth-ok-again"));
+    let ServerFrame::AuthOk(read) = server(golden!("auth-ok-again")) else { panic!() };
+    assert_eq!(read, again);
 
     assert_eq!(AuthFailed::refused().write(), golden!("auth-failed"));
     assert_eq!(AuthFailed::unreachable().write(), golden!("auth-failed-retryable"));

@@ -42,6 +42,13 @@ pub struct AuthOk {
     /// The features that were granted.
     #[serde(default)]
     pub features: Vec<String>,
+    /// The ids of the calls that go on under the new identity; for clients with features, from the
+    /// second `auth-ok` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Vec<serde_json::Value>>,
+    /// The ids of those that it may not make, and that end now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Vec<serde_json::Value>>,
     /// The version of the protocol.
     #[serde(default)]
     pub protocol: u32,
@@ -60,6 +67,8 @@ impl AuthOk {
             heartbeat_ms: None,
             limits: SessionLimits::default(),
             features: Vec::new(),
+            kept: None,
+            dropped: None,
             protocol: PROTOCOL,
         }
     }

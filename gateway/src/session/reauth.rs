@@ -1,0 +1,134 @@
+//! What becomes of the calls in flight when somebody authenticates again: those that the new
+//! identity may not make end, the others go on.
+//!
+//! In: what each call needs. Out: the calls that end, each with its error; all are decided before
+//! `auth-ok` is written, so that it can tell. Calls that come meanwhile wait behind the auth frame.
+
+use std::collections::{HashMap, HashSet};
+
+use tollgate_proto::error::ErrorKind;
+use tollgate_proto::iam::{Check, Client, Decision, Identity};
+
+use super::Session;
+use crate::authorise::NotPermitted;
+use crate::iam::Questions;
+
+/// Calls in flight, with what they need. Those that IAM decides on, or nobody, are not here.
+pub(super) type Claims = Vec<(u64, Check)>;
+
+/// Calls that end, and why.
+pub(super) type Refused = HashMap<u64, ErrorKind>;
+
+/// Decides on all of them at once. What cannot be decided is refused.
+pub(super) async fn refused(
+    questions: &Questions,
+    identity: &Identity,
+    claims: Claims,
+    client: &Client,
+) -> Refused {
+    if claims.is_empty() {
+        return Refused::new();
+    }
+    let checks: HashSet<&Check> = claims.iter().map(|(_, check)| check).collect();
+    let checks: Vec<Check> = checks.into_iter().cloned().collect();
+    let kinds: HashMap<Check, Option<ErrorKind>> =
+        match questions.authorise_many(identity, &checks, client).await {
+            Ok(decisions) => checks.into_iter().zip(decisions.into_iter().map(kind_of)).collect(),
+            Err(unreachable) => {
+                tracing::warn!(%unreachable, "calls in flight could not be authorised again");
+                let kind = NotPermitted::from(unreachable).kind();
+                checks.into_iter().map(|check| (check, Some(kind))).collect()
+            }
+        };
+    let refused = |check| kinds.get(&check).copied().unwrap_or(Some(ErrorKind::Internal));
+    claims.into_iter().filter_map(|(number, check)| Some((number, refused(check)?))).collect()
+}
+
+fn kind_of(decision: Decision) -> Option<ErrorKind> {
+    match decision {
+        Decision::Allow => None,
+        Decision::Deny => Some(NotPermitted::Denied.kind()),
+        Decision::NoWorkspace => Some(NotPermitted::NoWorkspace.kind()),
+    }
+}
+
+impl Session {
+    /// What the calls in flight need.
+    pub(super) fn claims(&self) -> Claims {
+        let running = self.inflight.running().map(|(number, check)| (number, Some(check)));
+        let waiting = self.inflight.waiting();
+        let waiting = waiting.map(|(number, (.., call))| (*number, call.needs.check()));
+        running
+            .chain(waiting)
+            .filter_map(|(number, check)| Some((number, check?.clone())))
+            .collect()
+    }
+
+    /// The ids of the calls that go on, and of those that end, as `auth-ok` tells them.
+    pub(super) fn kept_and_dropped(
+        &self,
+        refused: &Refused,
+    ) -> (Vec<serde_json::Value>, Vec<serde_json::Value>) {
+        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+        for (number, id) in self.inflight.ids() {
+            let ids = if refused.contains_key(&number) { &mut dropped } else { &mut kept };
+            // An id came as JSON.
+            ids.extend(serde_json::from_str::<serde_json::Value>(&id));
+        }
+        (kept, dropped)
+    }
+
+    /// Ends the calls that the new identity may not make. Those of the same caller that still wait
+    /// will run under it: the credential that they came with may be about to end.
+    pub(super) fn swap_calls(&mut self, refused: Refused) {
+        let mut refused: Vec<_> = refused.into_iter().collect();
+        refused.sort_unstable_by_key(|(number, _)| *number);
+        for (number, kind) in refused {
+            self.end_call(number, &Err(kind.into()));
+        }
+        for (_, (_, identity, _)) in self.inflight.waiting_mut() {
+            let same = identity.as_ref().zip(self.identity.as_ref()).is_some_and(|(old, new)| {
+                old.actor.user == new.actor.user && old.user_context == new.user_context
+            });
+            if same {
+                identity.clone_from(&self.identity);
+            }
+        }
+        self.start_waiting();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tollgate_proto::capability::Capability;
+    use tollgate_proto::resource::Resource;
+
+    use super::*;
+    use crate::iam::table::{TableIam, identity};
+
+    #[tokio::test]
+    async fn each_call_is_judged_and_all_at_once() {
+        let iam = Arc::new(TableIam::default());
+        let questions = Questions::new(iam.clone(), Duration::from_secs(5));
+        let check = async |workspaces: &[&str]| {
+            let claims = workspaces.iter().zip(0..).map(|(workspace, number)| {
+                let resource = Resource::Workspace { workspace: workspace.parse().unwrap() };
+                (number, Check { capability: Capability::Llm, resource })
+            });
+            let client = Client::default();
+            let refused = refused(&questions, &identity("ann"), claims.collect(), &client).await;
+            let mut refused: Vec<_> = refused.into_iter().collect();
+            refused.sort_unstable_by_key(|(number, _)| *number);
+            refused
+        };
+        let asked = || iam.asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!((check(&[]).await, asked()), (vec![], 0));
+        let expect = vec![(1, ErrorKind::AccessDenied), (3, ErrorKind::WorkspaceNotFound)];
+        assert_eq!((check(&["home", "acme", "home", "gone"]).await, asked()), (expect, 1));
+        *iam.away.lock().unwrap() = true;
+        assert_eq!(check(&["home"]).await, [(0, ErrorKind::Unavailable)]);
+    }
+}

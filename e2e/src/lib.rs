@@ -15,6 +15,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 pub mod certificate;
 pub mod commands;
+pub mod frames;
 pub mod raw;
 pub mod upstream;
 

@@ -220,7 +220,8 @@ pub async fn http(
     tokio::time::timeout(PATIENCE, exchange).await?
 }
 
-async fn read_answer(stream: &mut BufReader<TcpStream>) -> anyhow::Result<Answer> {
+/// The next answer on a connection.
+pub async fn read_answer(stream: &mut BufReader<TcpStream>) -> anyhow::Result<Answer> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     let status = line.split(' ').nth(1).context("no status")?.parse()?;

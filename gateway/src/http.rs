@@ -3,6 +3,7 @@
 //!
 //! Refusals of a credential or a permit are byte constants: 401, 403 and 404 say nothing more.
 
+mod head;
 mod answer;
 mod auth;
 mod calls;
@@ -52,6 +53,7 @@ pub(crate) fn router(handles: Arc<Handles>) -> Router {
         .merge(requests)
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::wrong_method)
+        .layer(from_fn(head::check))
         .layer(from_fn(protect))
         .with_state(handles)
 }

@@ -9,8 +9,9 @@ use axum::http::header::{
     CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
     USER_AGENT,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Body as _;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -18,6 +19,7 @@ use tollgate_proto::close::CloseCode;
 use tollgate_proto::iam::Via;
 use tollgate_proto::secret::SecretString;
 
+use super::answer::wrong_method;
 use super::calls::bearer;
 use crate::handles::{Handles, Rules};
 use crate::peer::Peer;
@@ -31,6 +33,10 @@ pub(super) async fn socket(
     Extension(peer): Extension<Peer>,
     mut request: Request,
 ) -> Response {
+    // A route for GET takes HEAD too.
+    if request.method() != Method::GET {
+        return wrong_method().await.into_response();
+    }
     let accept = match check_handshake(request.headers()) {
         Ok(accept) => accept,
         Err((StatusCode::UPGRADE_REQUIRED, text)) => {
@@ -39,6 +45,11 @@ pub(super) async fn socket(
         }
         Err(refusal) => return refusal.into_response(),
     };
+    // What follows the head must be frames, for whoever stands in between too.
+    if !request.body().is_end_stream() {
+        let close = [(CONNECTION, HeaderValue::from_static("close"))];
+        return (StatusCode::BAD_REQUEST, close, "an upgrade has no body").into_response();
+    }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded").into_response();
     };
@@ -82,7 +93,8 @@ fn check_handshake(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'st
     if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade") {
         return Err((BAD, "this is a WebSocket: ask for an upgrade"));
     }
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+    let mut versions = headers.get_all(SEC_WEBSOCKET_VERSION).iter();
+    if !matches!((versions.next(), versions.next()), (Some(version), None) if version == "13") {
         return Err((StatusCode::UPGRADE_REQUIRED, "WebSocket version 13 is needed"));
     }
     let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();

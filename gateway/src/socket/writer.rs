@@ -82,8 +82,10 @@ impl Socket {
     /// closing over it would be a reset, which could overtake what was sent.
     pub(crate) async fn finish(mut self) {
         let goodbye = async {
-            if poll_fn(|cx| self.poll_flush(cx)).await.is_err() {
-                return;
+            match poll_fn(|cx| self.poll_flush(cx)).await {
+                // The latter is how tungstenite says that the answer to a goodbye has left.
+                Ok(()) | Err(Error::ConnectionClosed) => {}
+                Err(_) => return,
             }
             let _ = self.stream.shutdown().await;
             let mut rest = vec![0; 4 << 10];

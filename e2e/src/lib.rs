@@ -16,7 +16,11 @@ use tollgate_runtime::lifecycle::Lifecycle;
 pub mod certificate;
 pub mod commands;
 pub mod frames;
+pub mod packages;
+pub mod process;
 pub mod raw;
+pub mod script;
+pub mod services;
 pub mod upstream;
 
 /// A password that the policy takes.
@@ -108,9 +112,21 @@ impl Tollgate {
 
     /// A user of the default workspace: id and API key.
     pub async fn user(&self, name: &str, role: &str) -> anyhow::Result<(String, String)> {
+        self.user_in("default", name, role).await
+    }
+
+    /// A user of a workspace, which is made if it is not there: id and API key.
+    pub async fn user_in(
+        &self,
+        workspace: &str,
+        name: &str,
+        role: &str,
+    ) -> anyhow::Result<(String, String)> {
+        let record = json!({ "id": workspace });
+        self.iam(json!({ "operation": "create-workspace", "workspace_record": record })).await?;
         let user = json!({ "username": name, "password": PASSWORD, "roles": [role] });
         let made =
-            self.iam(json!({ "operation": "create-user", "workspace": "default", "user": user }));
+            self.iam(json!({ "operation": "create-user", "workspace": workspace, "user": user }));
         let id = made.await?["user"]["id"].as_str().context("no id")?.to_owned();
         let key = json!({ "user_id": id, "name": "e2e" });
         let made = self.iam(json!({ "operation": "create-api-key", "key": key })).await?;

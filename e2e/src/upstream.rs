@@ -48,8 +48,12 @@ impl Upstream {
 
     /// The next connection.
     pub async fn accept(&self) -> anyhow::Result<Line> {
-        let accepted = timeout(PATIENCE, self.listener.accept()).await;
-        Ok(Line(accepted.context("nobody connects")??.0))
+        timeout(PATIENCE, self.wait()).await.context("nobody connects")?
+    }
+
+    /// The next connection, whenever it comes.
+    pub async fn wait(&self) -> anyhow::Result<Line> {
+        Ok(Line(self.listener.accept().await?.0))
     }
 
     /// The next connection and the request on it.
@@ -94,6 +98,18 @@ impl Line {
     /// Answers with JSON.
     pub async fn answer(&mut self, body: &Value) -> anyhow::Result<()> {
         self.send(&json_answer("200 OK", &body.to_string())).await
+    }
+
+    /// Answers with JSON, or with a stream if there is more of it.
+    pub async fn answer_all(&mut self, bodies: &[Value]) -> anyhow::Result<()> {
+        if let [body] = bodies {
+            return self.answer(body).await;
+        }
+        self.begin_stream("application/x-ndjson").await?;
+        for body in bodies {
+            self.chunk(&format!("{body}\n")).await?;
+        }
+        self.chunk("").await
     }
 
     /// Begins a stream of this content type.

@@ -15,3 +15,4 @@ mod sdk;
 mod tls;
 mod trustgraph_cli;
 mod websocket;
+mod typescript;

@@ -61,7 +61,11 @@ async fn the_server_does_what_the_document_says_and_no_more() -> anyhow::Result<
 #[tokio::test]
 async fn the_document_is_valid_openapi() -> anyhow::Result<()> {
     let check = || -> anyhow::Result<()> {
-        let python = crate::python::environment("openapi-spec-validator", None)?;
+        let python = tollgate_e2e::packages::python(
+            env!("CARGO_TARGET_TMPDIR"),
+            "openapi-spec-validator",
+            None,
+        )?;
         let module = ["-m", "openapi_spec_validator", "--schema", "3.1"];
         let output = Command::new(python).args(module).arg(Document::path()).output()?;
         let said = String::from_utf8_lossy(&output.stdout);

@@ -3,20 +3,19 @@
 //! The scripts in `e2e/python` tell what they saw, a JSON line for each check; what they should
 //! have seen stands here, so that a check that is missing fails too.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use tollgate_e2e::{PASSWORD, Tollgate};
+use tokio::task::spawn_blocking;
+use tollgate_e2e::script::Script;
+use tollgate_e2e::{PASSWORD, Tollgate, packages};
 
 /// The newest one on `PyPI`.
 const PACKAGE: &str = "trustgraph-base";
 /// Imported by the package and missing from what it says it needs (2.11.1).
 const UNDECLARED: &str = "aiohttp";
-/// No script takes longer.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn the_async_client_works_unchanged() -> anyhow::Result<()> {
@@ -93,29 +92,13 @@ fn of_a_client(name: &str) -> Vec<(String, Value)> {
 
 /// Runs a script as a user of the workspace `acme` who has a key and a login.
 async fn check(script: &str, expected: &[(String, Value)]) -> anyhow::Result<()> {
-    let python = tokio::task::spawn_blocking(|| environment(PACKAGE, Some(UNDECLARED))).await??;
+    let python = python().await?;
     let tollgate = Tollgate::start().await?;
     let (key, jwt) = credentials(&tollgate).await?;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
-    let run = tokio::process::Command::new(python)
-        .arg("-B")
-        .arg(folder.join(script))
-        .env("TOLLGATE_URL", tollgate.url())
-        .env("TOLLGATE_KEY", key)
-        .env("TOLLGATE_JWT", jwt)
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(PATIENCE, run).await.context("the script hangs")??;
-    let told = String::from_utf8(output.stdout)?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{script}: {}\n{told}{errors}", output.status);
-
-    let mut seen = serde_json::Map::new();
-    for line in told.lines() {
-        let mut line: Value = serde_json::from_str(line)?;
-        let name = line["check"].as_str().context("no name")?.to_owned();
-        ensure!(seen.insert(name.clone(), line["seen"].take()).is_none(), "{name}: told twice");
-    }
+    let mut command = Script::python(&python, script);
+    command.env("TOLLGATE_URL", tollgate.url()).env("TOLLGATE_KEY", key).env("TOLLGATE_JWT", jwt);
+    let mut seen: BTreeMap<_, _> =
+        Script::start(&mut command)?.finish().await?.into_iter().collect();
     for (name, expected) in expected {
         assert_eq!(seen.remove(name).as_ref(), Some(expected), "{script}: {name}");
     }
@@ -123,51 +106,15 @@ async fn check(script: &str, expected: &[(String, Value)]) -> anyhow::Result<()>
     Ok(())
 }
 
+async fn python() -> anyhow::Result<PathBuf> {
+    let cache = env!("CARGO_TARGET_TMPDIR");
+    spawn_blocking(|| packages::python(cache, PACKAGE, Some(UNDECLARED))).await?
+}
+
+/// An API key and a login of a user of the workspace `acme`.
 async fn credentials(tollgate: &Tollgate) -> anyhow::Result<(String, String)> {
-    let acme = json!({ "operation": "create-workspace", "workspace_record": { "id": "acme" } });
-    tollgate.iam(acme).await?;
-    let user = json!({ "username": "ada", "password": PASSWORD, "roles": ["writer"] });
-    let made = json!({ "operation": "create-user", "workspace": "acme", "user": user });
-    let id = tollgate.iam(made).await?["user"]["id"].take();
-    let key = json!({ "operation": "create-api-key", "key": { "user_id": id, "name": "python" } });
-    let key = tollgate.iam(key).await?["api_key_plaintext"].take();
+    let (_, key) = tollgate.user_in("acme", "ada", "writer").await?;
     let login = json!({ "username": "ada", "password": PASSWORD });
-    let jwt = tollgate.post("/api/v1/auth/login", None, &login).await?.1["jwt"].take();
-    let text = |value: Value| value.as_str().map(str::to_owned);
-    Ok((text(key).context("no key")?, text(jwt).context("no jwt")?))
-}
-
-/// The interpreter of a virtual environment with the newest release of a package, made once for
-/// this target folder.
-pub(crate) fn environment(package: &str, undeclared: Option<&str>) -> anyhow::Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(package);
-    std::fs::create_dir_all(&folder)?;
-    // Other tests, and other processes, want the same one.
-    let lock = std::fs::File::create(folder.join("lock"))?;
-    lock.lock()?;
-    let python = folder.join("venv/bin/python");
-    // Written last: what is there without it is half made.
-    let version = folder.join("version");
-    if !version.exists() {
-        let venv = folder.join("venv");
-        run(package, Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
-        let pip = ["-m", "pip", "install", "--quiet", package];
-        run(package, Command::new(&python).args(pip).args(undeclared))?;
-        let print = format!("import importlib.metadata as m; print(m.version('{package}'))");
-        std::fs::write(&version, run(package, Command::new(&python).args(["-c", &print]))?)?;
-    }
-    Ok(python)
-}
-
-pub(crate) fn run(package: &str, command: &mut Command) -> anyhow::Result<Vec<u8>> {
-    let output = command.output();
-    let said = match &output {
-        Ok(output) if output.status.success() => return Ok(output.stdout.clone()),
-        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Err(error) => error.to_string(),
-    };
-    bail!(
-        "{package} could not be installed: this test needs python3 (3.10 or newer) with venv, and \
-         PyPI or a mirror of it (PIP_INDEX_URL); {command:?} said: {said}"
-    )
+    let (_, reply) = tollgate.post("/api/v1/auth/login", None, &login).await?;
+    Ok((key, reply["jwt"].as_str().context("no jwt")?.to_owned()))
 }

@@ -2,29 +2,32 @@
 //! as our own `tg` does (`cli/tests/cli/real.rs`).
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tollgate_e2e::commands;
-
-use crate::python;
+use tokio::task::spawn_blocking;
+use tollgate_e2e::{commands, packages};
 
 /// The newest one on `PyPI`.
 const PACKAGE: &str = "trustgraph-cli";
 
 #[tokio::test]
 async fn every_iam_command_works_unchanged() -> anyhow::Result<()> {
-    let python = tokio::task::spawn_blocking(|| python::environment(PACKAGE, None)).await??;
+    let python = python().await?;
     let folder = python.parent().context("no folder")?;
     let offered = iam_commands(&python)?;
     assert_eq!(offered, commands::names()?.into_iter().map(str::to_owned).collect());
     commands::check(folder).await
 }
 
+async fn python() -> anyhow::Result<PathBuf> {
+    spawn_blocking(|| packages::python(env!("CARGO_TARGET_TMPDIR"), PACKAGE, None)).await?
+}
+
 /// The commands of the package that ask IAM: their modules import what it has for that.
 fn iam_commands(python: &Path) -> anyhow::Result<BTreeSet<String>> {
     let print = "import pathlib, trustgraph.cli as cli; print(pathlib.Path(cli.__file__).parent)";
-    let modules = python::run(PACKAGE, std::process::Command::new(python).args(["-c", print]))?;
+    let modules = packages::run(PACKAGE, std::process::Command::new(python).args(["-c", print]))?;
     let mut names = BTreeSet::new();
     for module in std::fs::read_dir(String::from_utf8(modules)?.trim())? {
         let path = module?.path();

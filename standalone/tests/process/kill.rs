@@ -10,16 +10,18 @@ mod writers;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use tollgate_e2e::process::{Folder, PATIENCE, Started};
+
 use self::facts::Facts;
 use self::writers::Writers;
-use crate::server::{Folder, PATIENCE, Started};
+use crate::folder;
 
 /// How many keys of earlier rounds are tried after each kill; all of them are at the end.
 const SAMPLE: usize = 50;
 
 #[test]
 fn what_was_acknowledged_outlives_kills() {
-    let folder = Folder::new();
+    let folder = folder();
     let mut server = folder.serve();
     let admin = server.claim();
     let mut facts = Facts::default();
@@ -48,7 +50,7 @@ fn what_was_acknowledged_outlives_kills() {
 #[test]
 fn a_kill_during_the_first_start_leaves_a_folder_that_starts() {
     for _ in 0..kills().min(50) * 4 {
-        let folder = Folder::new();
+        let folder = folder();
         let pause = Duration::from_micros(random(60_000));
         Started::start(&mut folder.command()).kill_after(pause);
         let server = folder.serve();

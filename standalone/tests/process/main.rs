@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
-mod server;
 mod kill;
 mod reload;
+mod restart;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -13,15 +13,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{self, Message};
-
-use server::{Folder, PATIENCE, Server, Started};
+use tollgate_e2e::process::{Folder, PATIENCE, Server, Started};
 
 /// A server with nothing to do ends at once; this is for a machine that is busy.
 const SOON: Duration = Duration::from_secs(5);
 
 #[test]
 fn the_first_start_offers_the_claim_and_the_second_keeps_everything() {
-    let folder = Folder::new();
+    let folder = folder();
     let greeting = |server: &Server, next: &str| {
         let (address, data) = (server.address, folder.data());
         let version = env!("CARGO_PKG_VERSION");
@@ -66,7 +65,7 @@ fn a_taken_port_is_one_sentence() {
         ("TOLLGATE_IAM__LISTEN", "iam.listen"),
     ] {
         refuses(
-            Folder::new().command().env(variable, address.to_string()),
+            folder().command().env(variable, address.to_string()),
             &format!("{address} is already in use; stop what listens there or set {setting}"),
         );
     }
@@ -74,7 +73,7 @@ fn a_taken_port_is_one_sentence() {
 
 #[test]
 fn a_data_folder_that_cannot_be_used_is_one_sentence() {
-    let folder = Folder::new();
+    let folder = folder();
     std::fs::write(folder.path("file"), "").unwrap();
     let below = folder.path("file").join("data");
     for (path, why) in [
@@ -89,7 +88,7 @@ fn a_data_folder_that_cannot_be_used_is_one_sentence() {
 
 #[test]
 fn a_second_process_on_the_same_data_is_one_sentence() {
-    let folder = Folder::new();
+    let folder = folder();
     let server = folder.serve();
     let data = folder.data();
     refuses(
@@ -102,7 +101,7 @@ fn a_second_process_on_the_same_data_is_one_sentence() {
 
 #[test]
 fn an_unknown_setting_is_named_with_its_file_and_the_valid_ones() {
-    let folder = Folder::new();
+    let folder = folder();
     std::fs::write(folder.path("tollgate.toml"), "[gateway]\nlisten_on = \"127.0.0.1:1\"\n")
         .unwrap();
     refuses(
@@ -116,7 +115,7 @@ fn an_unknown_setting_is_named_with_its_file_and_the_valid_ones() {
 
 #[test]
 fn the_configuration_is_checked_and_printed_without_a_start() {
-    let folder = Folder::new();
+    let folder = folder();
     assert_eq!(printed(folder.command().arg("--check-config")), "ok\n");
     let shown = printed(folder.command().arg("--print-config"));
     assert!(shown.contains("rounds = 100000\n"), "{shown}");
@@ -132,7 +131,7 @@ fn the_configuration_is_checked_and_printed_without_a_start() {
 
 #[test]
 fn sigterm_ends_it_soon_while_a_socket_is_idle() {
-    let folder = Folder::new();
+    let folder = folder();
     let server = folder.serve();
     let key = server.claim();
     let (mut socket, _) =
@@ -153,7 +152,7 @@ fn sigterm_ends_it_soon_while_a_socket_is_idle() {
 
 #[test]
 fn the_healthcheck_tells_a_running_server_from_none() {
-    let folder = Folder::new();
+    let folder = folder();
     let free = free_address(20_000..30_000);
     let with_port = || {
         let mut command = folder.command();
@@ -172,7 +171,7 @@ fn the_healthcheck_tells_a_running_server_from_none() {
 /// next one has whatever was acknowledged.
 #[test]
 fn a_full_disk_ends_readiness_and_a_restart_heals_it() {
-    let folder = Folder::new();
+    let folder = folder();
     let server = folder.serve();
     let admin = server.claim();
     assert_eq!(server.terminate(SOON).0, Some(0));
@@ -229,6 +228,11 @@ fn free_address(mut ports: std::ops::Range<u16>) -> String {
     let free =
         ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok());
     free.unwrap().to_string()
+}
+
+/// A folder for the binary of this crate.
+fn folder() -> Folder {
+    Folder::new(env!("CARGO_BIN_EXE_tollgate"))
 }
 
 /// Expects a process that ends with status 2 and nothing but this sentence.

@@ -3,10 +3,11 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use tollgate_e2e::process::{Folder, Server};
 use tollgate_e2e::raw::Socket;
 use tollgate_e2e::upstream::Upstream;
 
-use crate::server::{Folder, Server};
+use crate::folder;
 
 const DONE: &str = "the configuration was read again";
 const REFUSED: &str = "the configuration cannot be used; the one in force stays";
@@ -21,7 +22,7 @@ struct Scene {
 
 impl Scene {
     async fn open(registry: &str) -> Result<Self> {
-        let folder = Folder::new();
+        let folder = folder();
         std::fs::write(folder.path("registry.toml"), registry)?;
         std::fs::write(folder.path("tollgate.toml"), SETTINGS)?;
         let mut command = folder.command();

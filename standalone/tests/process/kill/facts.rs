@@ -5,12 +5,12 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use serde_json::json;
+use tollgate_e2e::process::Server;
 use tollgate_proto::audit::{AuditKey, Event, Line, Verifier, read_line};
 use tollgate_proto::seal_key::SealKey;
 
 use super::random;
 use super::writers::Told;
-use crate::server::Server;
 
 /// All that was told.
 #[derive(Default)]

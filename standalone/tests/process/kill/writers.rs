@@ -5,8 +5,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
-
-use crate::server::{Server, post};
+use tollgate_e2e::process::{Server, post};
 
 const WRITERS: u64 = 4;
 

@@ -1,4 +1,9 @@
-//! The binary as a child process, in a folder and on ports of its own, and HTTP by hand.
+//! A binary of ours as a child process, in a folder and on ports of its own, and HTTP by hand.
+//!
+//! In: where the binary is, which only the tests of its own crate know. Whatever goes wrong here
+//! fails the test at once.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,56 +16,60 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Nothing that a process says takes longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder in which processes run and keep their data.
-pub(crate) struct Folder(TempDir);
+pub struct Folder {
+    binary: PathBuf,
+    folder: TempDir,
+}
 
 /// A process that was started.
-pub(crate) struct Started {
+pub struct Started {
     child: Child,
     /// What it says on stderr, line by line, until it has ended.
     lines: Receiver<String>,
 }
 
 /// A process that has greeted.
-pub(crate) struct Server {
+pub struct Server {
     /// Where clients connect.
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     /// What it said until it was ready.
-    pub(crate) greeting: Vec<String>,
+    pub greeting: Vec<String>,
     started: Started,
 }
 
 impl Folder {
-    pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+    /// One for this binary.
+    pub fn new(binary: &str) -> Self {
+        Self { binary: binary.into(), folder: tempfile::tempdir().unwrap() }
     }
 
     /// A file in it.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The data folder.
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.path("data")
     }
 
     /// The binary, without any setting.
-    pub(crate) fn bare(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        command.current_dir(self.0.path()).stdin(Stdio::null());
+    pub fn bare(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
 
     /// The binary on this folder's data, on ports that the system picks.
-    pub(crate) fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         self.command_on(&self.data())
     }
 
     /// The binary on other data.
-    pub(crate) fn command_on(&self, data: &Path) -> Command {
+    pub fn command_on(&self, data: &Path) -> Command {
         let mut command = self.bare();
         command.arg("--data-dir").arg(data).env("TOLLGATE_IAM__PASSWORD__ROUNDS", "100000");
         for setting in ["GATEWAY__LISTEN", "GATEWAY__ADMIN_LISTEN", "IAM__LISTEN"] {
@@ -72,13 +81,14 @@ impl Folder {
     }
 
     /// A server on this folder's data.
-    pub(crate) fn serve(&self) -> Server {
+    pub fn serve(&self) -> Server {
         Server::start(&mut self.command())
     }
 }
 
 impl Started {
-    pub(crate) fn start(command: &mut Command) -> Self {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -89,7 +99,7 @@ impl Started {
     }
 
     /// The status and the rest of stderr; killed if it has not ended after `patience`.
-    pub(crate) fn wait(mut self, patience: Duration) -> (Option<i32>, Vec<String>) {
+    pub fn wait(mut self, patience: Duration) -> (Option<i32>, Vec<String>) {
         let mut said = Vec::new();
         loop {
             match self.lines.recv_timeout(patience) {
@@ -106,7 +116,7 @@ impl Started {
     }
 
     /// SIGKILL after a while.
-    pub(crate) fn kill_after(mut self, pause: Duration) {
+    pub fn kill_after(mut self, pause: Duration) {
         let _ = self.lines.recv_timeout(pause);
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -114,7 +124,8 @@ impl Started {
 }
 
 impl Server {
-    pub(crate) fn start(command: &mut Command) -> Self {
+    /// Starts one and waits until it has greeted.
+    pub fn start(command: &mut Command) -> Self {
         let started = Started::start(command);
         let mut greeting = Vec::new();
         while greeting.len() < 3 {
@@ -129,19 +140,19 @@ impl Server {
     }
 
     /// One HTTP request: status and JSON.
-    pub(crate) fn post(&self, path: &str, token: &str, body: &Value) -> io::Result<(u16, Value)> {
+    pub fn post(&self, path: &str, token: &str, body: &Value) -> io::Result<(u16, Value)> {
         post(self.address, path, token, body)
     }
 
     /// Claims it: the admin's API key.
-    pub(crate) fn claim(&self) -> String {
+    pub fn claim(&self) -> String {
         let (status, reply) = self.post("/api/v1/auth/bootstrap", "", &json!({})).unwrap();
         assert_eq!(status, 200, "{reply}");
         reply["bootstrap_admin_api_key"].as_str().unwrap().to_owned()
     }
 
     /// The id of the user that a key stands for.
-    pub(crate) fn whoami(&self, key: &str) -> Option<String> {
+    pub fn whoami(&self, key: &str) -> Option<String> {
         let body = json!({ "operation": "whoami" });
         let (status, reply) = self.post("/api/v1/iam", key, &body).unwrap();
         assert!(status == 200 || status == 401, "{status} {reply}");
@@ -149,18 +160,18 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub(crate) fn kill(self) {
+    pub fn kill(self) {
         self.started.kill_after(Duration::ZERO);
     }
 
     /// A signal, by its name.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.started.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
     /// What it says up to the first line that holds `end`.
-    pub(crate) fn said_until(&self, end: &str) -> Vec<String> {
+    pub fn said_until(&self, end: &str) -> Vec<String> {
         let mut said = Vec::new();
         while said.last().is_none_or(|line: &String| !line.contains(end)) {
             match self.started.lines.recv_timeout(PATIENCE) {
@@ -172,8 +183,13 @@ impl Server {
     }
 
     /// SIGTERM: the status, and what it said from then on.
-    pub(crate) fn terminate(self, patience: Duration) -> (Option<i32>, Vec<String>) {
+    pub fn terminate(self, patience: Duration) -> (Option<i32>, Vec<String>) {
         self.signal("TERM");
+        self.wait(patience)
+    }
+
+    /// The status, and the rest of what it says.
+    pub fn wait(self, patience: Duration) -> (Option<i32>, Vec<String>) {
         self.started.wait(patience)
     }
 }
@@ -187,7 +203,7 @@ impl Drop for Started {
 }
 
 /// One HTTP/1.1 request on a connection of its own: status and JSON.
-pub(crate) fn post(
+pub fn post(
     address: SocketAddr,
     path: &str,
     token: &str,

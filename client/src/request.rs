@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tollgate_proto::frame::CallFrame;
-use tollgate_proto::json::{Limits, check_limits};
+use tollgate_proto::json::{Body, Limits};
 
 use crate::error::CallError;
 
@@ -73,14 +73,14 @@ impl Request {
     /// The frame as text. A body beyond the protocol's limits is refused here: the gateway would
     /// answer it without an id, and the call would wait for nothing.
     pub(crate) fn write(&self, id: &RawValue) -> Result<String, CallError> {
-        check_limits(self.body.get(), FRAME_LIMITS)
+        let body = Body::parse(self.body.get(), FRAME_LIMITS)
             .map_err(|error| CallError::Request(error.to_string()))?;
         let frame = CallFrame {
-            id,
+            id: id.into(),
             service: self.service.as_str().into(),
             flow: self.flow.as_deref().map(Into::into),
             workspace: self.workspace.as_deref().map(Into::into),
-            request: &self.body,
+            request: body,
             deadline_ms: self
                 .deadline
                 .map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
+use tollgate_proto::json::Object;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::authorise::Permit;
@@ -25,7 +26,7 @@ pub(crate) trait Backend: Send + Sync {
     fn call<'a>(
         &'a self,
         permit: &'a Permit,
-        request: String,
+        request: Object<'static>,
         deadline: Option<Instant>,
         chunks: &'a Chunks,
     ) -> BoxFuture<'a, Outcome>;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tollgate_proto::iam::{Check, Operation};
 use tollgate_proto::ids::FlowId;
+use tollgate_proto::json::Object;
 
 /// A request whose service, workspace and needs are settled.
 #[derive(Debug)]
@@ -76,8 +77,8 @@ impl Needs {
 /// What runs a call, with what it is given.
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// A backend gets the request as JSON.
-    Backend(Arc<str>, String),
+    /// A backend gets the request.
+    Backend(Arc<str>, Object<'static>),
     /// Registered, and nothing is configured to run it.
     Nothing,
     /// IAM gets the operation that was parsed.

@@ -10,6 +10,7 @@ use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::frame::client::Malformed;
 use tollgate_proto::frame::server;
 use tollgate_proto::iam::{Refusal, RefusalKind};
+use tollgate_proto::json::Json;
 
 /// Part of an answer, on its way to the socket's task.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub(crate) fn error_frame(id: Option<&str>, error: &WireError) -> String {
 /// The frame that answers one that could not be taken.
 pub(crate) fn malformed_frame(malformed: &Malformed<'_>) -> String {
     let error = WireError::with_message(malformed.kind, malformed.message);
-    server::write_error(malformed.id.map(serde_json::value::RawValue::get), &error)
+    server::write_error(malformed.id.map(Json::get), &error)
 }
 
 /// A refusal of IAM. What is masked becomes an error of the gateway; the rest is the service's

@@ -1,16 +1,22 @@
 //! One careful pass over JSON that is not ours.
 //!
 //! In: text from a client. Out: proof that it is an object within its limits, and its top-level
-//! members by span, so that everything else can be passed on byte for byte.
-//! Never: a value tree. Duplicate keys are refused, because two readers of
+//! members by place, so that everything else can be passed on byte for byte.
+//! Never: a value tree, or a second pass. Duplicate keys are refused, because two readers of
 //! `{"operation":"get","operation":"put"}` may disagree on what was authorised.
+
+mod scan;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
+use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub(crate) use scan::Scanner;
+
+/// Room for the members of most objects.
+const FEW: usize = 4;
 
 /// How deep and how large JSON may be.
 #[derive(Debug, Clone, Copy)]
@@ -47,126 +53,194 @@ pub enum ObjectError {
     BeyondLimits,
 }
 
-/// Checks depth and number of tokens without parsing.
-///
-/// `serde_json` skips a raw value whatever its depth, so this stands in front of every reader of the
-/// value itself. Text that is no JSON may pass here; the parser refuses it.
-pub fn check_limits(text: &str, limits: Limits) -> Result<(), ObjectError> {
-    let (mut depth, mut tokens) = (0_usize, 0_usize);
-    let mut rest = text.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        match byte {
-            b'"' => rest = after_string(tail),
-            b'{' | b'[' => {
-                depth += 1;
-                tokens += 1;
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' | b':' => tokens += 1,
-            _ => continue,
-        }
-        if depth > limits.depth || tokens > limits.tokens {
-            return Err(ObjectError::BeyondLimits);
-        }
-    }
-    Ok(())
+/// Checks that a text is one JSON value within limits.
+pub fn check(text: &str, limits: Limits) -> Result<(), ObjectError> {
+    let mut scanner = Scanner::new(text, limits);
+    scanner.value()?;
+    scanner.end()
 }
 
-/// What follows a string whose opening quote has been read.
-fn after_string(mut rest: &[u8]) -> &[u8] {
-    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
-        if rest[at] == b'"' {
-            return &rest[at + 1..];
-        }
-        rest = rest.get(at + 2..).unwrap_or_default();
+/// The text of one value that is known to be JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<'a>(&'a str);
+
+impl<'a> Json<'a> {
+    /// The text.
+    pub fn get(self) -> &'a str {
+        self.0
     }
-    &[]
+
+    /// The value, if it is a string.
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        if memchr::memchr(b'\\', inner.as_bytes()).is_some() {
+            return serde_json::from_str(self.0).ok().map(Cow::Owned);
+        }
+        Some(Cow::Borrowed(inner))
+    }
 }
 
-/// The top level of a JSON object: keys decoded, values as they came.
+impl<'a> From<&'a RawValue> for Json<'a> {
+    fn from(value: &'a RawValue) -> Self {
+        Self(value.get())
+    }
+}
+
+/// What a caller asks of a service: JSON, and usable if it is an object.
+#[derive(Debug)]
+pub struct Body<'a> {
+    /// As it came.
+    pub text: Json<'a>,
+    /// The object, or why it is none that a service takes.
+    pub object: Result<Object<'a>, ObjectError>,
+}
+
+impl<'a> Body<'a> {
+    /// Parses a text that is JSON.
+    pub fn parse(text: &'a str, limits: Limits) -> Result<Self, ObjectError> {
+        let mut scanner = Scanner::new(text, limits);
+        let body = Self::read(&mut scanner)?;
+        scanner.end()?;
+        Ok(body)
+    }
+
+    /// Reads the value that comes next.
+    pub(crate) fn read(scanner: &mut Scanner<'a>) -> Result<Self, ObjectError> {
+        if scanner.peek() != Some(b'{') {
+            return Ok(Self { text: scanner.value()?, object: Err(ObjectError::NotAnObject) });
+        }
+        let start = scanner.position();
+        let object = Object::read(scanner)?;
+        let text = Json(scanner.since(start));
+        let is_ambiguous = object.has_duplicate();
+        let object = if is_ambiguous { Err(ObjectError::DuplicateKey) } else { Ok(object) };
+        Ok(Self { text, object })
+    }
+}
+
+/// An object and its top level: keys decoded, values as they came.
 #[derive(Debug)]
 pub struct Object<'a> {
-    text: &'a str,
-    members: Vec<Member<'a>>,
+    text: Cow<'a, str>,
+    members: Vec<Member>,
 }
 
+/// A member, by its place in the text.
 #[derive(Debug)]
-struct Member<'a> {
-    key: Cow<'a, str>,
-    value: &'a RawValue,
-    /// Where the value ends in the text.
-    end: usize,
+struct Member {
+    /// Between the quotes.
+    key: Range<usize>,
+    /// What the key means, where it is spelled with escapes.
+    decoded: Option<Box<str>>,
+    value: Range<usize>,
+}
+
+impl Member {
+    /// From the opening quote of the key to the end of the value.
+    fn whole(&self) -> Range<usize> {
+        self.key.start - 1..self.value.end
+    }
+
+    /// The same member, that much further back.
+    fn moved(&self, to: usize) -> Self {
+        let from = self.key.start - 1;
+        let moved = |range: &Range<usize>| range.start - from + to..range.end - from + to;
+        Self { key: moved(&self.key), decoded: self.decoded.clone(), value: moved(&self.value) }
+    }
 }
 
 impl<'a> Object<'a> {
-    /// Parses the top level of `text`.
-    pub fn parse(text: &'a str) -> Result<Self, ObjectError> {
-        let Entries(entries) = match serde_json::from_str(text) {
-            Ok(entries) => entries,
-            Err(error) if error.is_data() => return Err(ObjectError::NotAnObject),
-            Err(_) => return Err(ObjectError::NotJson),
-        };
-        if has_duplicate(&entries) {
-            return Err(ObjectError::DuplicateKey);
-        }
-        let base = text.as_ptr() as usize;
-        let members = entries
-            .into_iter()
-            .map(|(key, value)| {
-                let end = value.get().as_ptr() as usize - base + value.get().len();
-                Member { key, value, end }
-            })
-            .collect();
-        Ok(Self { text, members })
+    /// Parses a text that is an object.
+    pub fn parse(text: &'a str, limits: Limits) -> Result<Self, ObjectError> {
+        Body::parse(text, limits)?.object
+    }
+
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, ObjectError> {
+        let start = scanner.position();
+        let mut members = Vec::with_capacity(FEW);
+        scanner.object(|scanner, key| {
+            let value = scanner.value()?;
+            let end = scanner.position() - start;
+            members.push(Member {
+                key: key.place.start - start..key.place.end - start,
+                decoded: key.decoded,
+                value: end - value.get().len()..end,
+            });
+            Ok(())
+        })?;
+        Ok(Self { text: Cow::Borrowed(scanner.since(start)), members })
+    }
+
+    /// The whole object, as it came.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The same, to be kept.
+    pub fn into_string(self) -> String {
+        self.text.into_owned()
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
-        self.members.iter().find(|m| m.key == key).map(|m| m.value)
+    pub fn get(&self, key: &str) -> Option<Json<'_>> {
+        let member = self.members.iter().find(|member| self.key(member) == key)?;
+        self.text.get(member.value.clone()).map(Json)
     }
 
     /// The value of a key, if it is a string that is not empty.
-    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
-        self.get(key).and_then(text_of).filter(|text| !text.is_empty())
+    pub fn text(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.get(key).and_then(Json::text).filter(|text| !text.is_empty())
     }
 
     /// The object again, with the members of `set` (key and JSON text) in front in place of any of
-    /// the same key, and without the keys in `strip`. All other bytes are those that came.
-    pub fn rewrite(&self, set: &[(&str, &str)], strip: &[&str]) -> String {
+    /// the same key, and without the keys in `strip`. The members that stay are as they came.
+    /// A key of `set` has no escapes.
+    pub fn rewrite(&self, set: &[(&str, &str)], strip: &[&str]) -> Object<'static> {
         let added: usize = set.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-        let mut out = String::with_capacity(self.text.len() + added + 2);
-        out.push('{');
+        let mut text = String::with_capacity(self.text.len() + added + 2);
+        let mut members = Vec::with_capacity(set.len() + self.members.len());
+        text.push('{');
         for (key, value) in set {
-            push_separator(&mut out);
-            push_string(&mut out, key);
-            out.push(':');
-            out.push_str(value);
+            push_separator(&mut text);
+            let start = text.len() + 1;
+            text.push('"');
+            text.push_str(key);
+            text.push_str("\":");
+            let begin = text.len();
+            text.push_str(value);
+            let key = start..start + key.len();
+            members.push(Member { key, decoded: None, value: begin..text.len() });
         }
-        let mut from = self.text.find('{').map_or(0, |at| at + 1);
         for member in &self.members {
-            let span = &self.text[from..member.end];
-            from = member.end;
-            let key = &*member.key;
+            let key = self.key(member);
             if strip.contains(&key) || set.iter().any(|(name, _)| *name == key) {
                 continue;
             }
-            push_separator(&mut out);
-            out.push_str(span.trim_start_matches([',', ' ', '\t', '\r', '\n']));
+            push_separator(&mut text);
+            members.push(member.moved(text.len()));
+            text.push_str(self.text.get(member.whole()).unwrap_or_default());
         }
-        out.push('}');
-        out
+        text.push('}');
+        Object { text: Cow::Owned(text), members }
     }
-}
 
-/// A raw value as a string, if it is one.
-pub fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
-    let text = value.get();
-    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        return serde_json::from_str(text).ok().map(Cow::Owned);
+    fn key<'m>(&'m self, member: &'m Member) -> &'m str {
+        let spelling = || self.text.get(member.key.clone()).unwrap_or_default();
+        member.decoded.as_deref().unwrap_or_else(spelling)
     }
-    Some(Cow::Borrowed(inner))
+
+    fn has_duplicate(&self) -> bool {
+        let mut keys = self.members.iter().map(|member| self.key(member));
+        // A few keys, the usual case, are compared in pairs; many go through a set.
+        if self.members.len() <= 16 {
+            return keys
+                .clone()
+                .enumerate()
+                .any(|(n, key)| keys.clone().skip(n + 1).any(|k| k == key));
+        }
+        let mut seen = HashSet::with_capacity(self.members.len());
+        !keys.all(|key| seen.insert(key))
+    }
 }
 
 /// Appends `text` as a JSON string.
@@ -186,62 +260,6 @@ fn push_separator(out: &mut String) {
     }
 }
 
-fn has_duplicate(entries: &[(Cow<'_, str>, &RawValue)]) -> bool {
-    // A few keys, the usual case, are compared in pairs; many go through a set.
-    if entries.len() <= 16 {
-        return entries
-            .iter()
-            .enumerate()
-            .any(|(n, (key, _))| entries[..n].iter().any(|(earlier, _)| earlier == key));
-    }
-    let mut seen = HashSet::with_capacity(entries.len());
-    !entries.iter().all(|(key, _)| seen.insert(key))
-}
-
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Entries<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::with_capacity(8);
-                while let Some(Key(key)) = map.next_key()? {
-                    entries.push((key, map.next_value()?));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// A key, borrowed unless it holds escapes.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -250,8 +268,8 @@ mod tests {
 
     #[track_caller]
     fn check_rewrite(input: &str, expect: &str) {
-        let object = Object::parse(input).unwrap();
-        assert_eq!(object.rewrite(&[("workspace", "\"w\"")], &["user-context"]), expect);
+        let object = Object::parse(input, Limits::FRIEND).unwrap();
+        assert_eq!(object.rewrite(&[("workspace", "\"w\"")], &["user-context"]).as_str(), expect);
     }
 
     #[test]
@@ -271,8 +289,9 @@ mod tests {
 
     #[test]
     fn objects_that_two_readers_could_read_differently_are_refused() {
-        let check =
-            |text: &str, expect| assert_eq!(Object::parse(text).unwrap_err(), expect, "{text}");
+        let check = |text: &str, expect| {
+            assert_eq!(Object::parse(text, Limits::FRIEND).unwrap_err(), expect, "{text}");
+        };
         check(r#"{"operation":"get","operation":"put"}"#, ObjectError::DuplicateKey);
         check(r#"{"operation":"get","\u006fperation":"put"}"#, ObjectError::DuplicateKey);
         check("[]", ObjectError::NotAnObject);
@@ -282,34 +301,27 @@ mod tests {
         check("", ObjectError::NotJson);
     }
 
-    #[test]
-    fn depth_and_size_are_limited_outside_strings() {
-        let deep = |n| format!("{}{}", "[".repeat(n), "]".repeat(n));
-        assert!(check_limits(&deep(32), Limits::STRANGER).is_ok());
-        assert_eq!(check_limits(&deep(33), Limits::STRANGER), Err(ObjectError::BeyondLimits));
-        assert!(check_limits(&format!("\"{}\\\"[\"", "[".repeat(99)), Limits::STRANGER).is_ok());
-        let wide = format!("[{}0]", "0,".repeat(2_000));
-        assert_eq!(check_limits(&wide, Limits::STRANGER), Err(ObjectError::BeyondLimits));
-    }
-
     proptest! {
         #[test]
         fn a_rewritten_object_says_the_same(
             members in proptest::collection::btree_map("[a-z\"\\\\é]{1,6}", any::<i32>(), 0..24),
         ) {
             let text = serde_json::to_string(&members).unwrap();
-            let rewritten = Object::parse(&text).unwrap().rewrite(&[("workspace", "\"w\"")], &[]);
-            let mut value: serde_json::Value = serde_json::from_str(&rewritten).unwrap();
+            let rewritten = Object::parse(&text, Limits::FRIEND).unwrap().rewrite(&[("workspace", "\"w\"")], &[]);
+            let mut value: serde_json::Value = serde_json::from_str(rewritten.as_str()).unwrap();
             prop_assert_eq!(value.as_object_mut().unwrap().remove("workspace").unwrap(), "w");
             prop_assert_eq!(value, serde_json::to_value(&members).unwrap());
+            for (key, value) in &members {
+                prop_assert_eq!(rewritten.get(key).unwrap().get(), value.to_string());
+            }
         }
 
         #[test]
         fn no_text_makes_it_panic(text in "[\\[\\]{}\",:\\\\a0 ]{0,40}") {
-            let _ = check_limits(&text, Limits::STRANGER);
-            if let Ok(object) = Object::parse(&text) {
+            let _ = check(&text, Limits::STRANGER);
+            if let Ok(object) = Object::parse(&text, Limits::FRIEND) {
                 let again = object.rewrite(&[], &[]);
-                prop_assert!(Object::parse(&again).is_ok());
+                prop_assert!(Object::parse(again.as_str(), Limits::FRIEND).is_ok());
             }
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::ids::KeyName;
 use crate::ids::{JournalId, SessionId, UserId, WorkspaceId};
-use crate::json::Object;
+use crate::json::{Limits, Object};
 
 /// How far clocks may differ, in seconds.
 pub const LEEWAY: u64 = 5;
@@ -181,7 +181,7 @@ fn read_header(bytes: &[u8]) -> Result<(TokenKind, KeyName), TokenError> {
     if text.len() > MAX_HEADER {
         return Err(TokenError::Header);
     }
-    let header = Object::parse(text).map_err(|_| TokenError::Header)?;
+    let header = Object::parse(text, Limits::STRANGER).map_err(|_| TokenError::Header)?;
     if REFUSED_PARAMETERS.iter().any(|name| header.get(name).is_some())
         || header.text("alg").as_deref() != Some("EdDSA")
     {
@@ -201,7 +201,7 @@ fn read_claims(bytes: &[u8]) -> Result<Claims, TokenError> {
         return Err(TokenError::Claims);
     }
     // Duplicates of keys that the struct does not know are refused too.
-    Object::parse(text).map_err(|_| TokenError::Claims)?;
+    Object::parse(text, Limits::FRIEND).map_err(|_| TokenError::Claims)?;
     let claims: Claims = serde_json::from_str(text).map_err(|_| TokenError::Claims)?;
     let minter_epoch = claims.act.map_or(0, |minter| minter.ae);
     let integers = [claims.iat, claims.nbf, claims.exp, claims.ae, minter_epoch];

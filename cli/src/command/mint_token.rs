@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use tollgate_proto::iam::Operation;
-use tollgate_proto::json::Object;
+use tollgate_proto::json::{Limits, Object};
 
 use crate::context::Context;
 use crate::iam::{IamArgs, Shown};
@@ -36,7 +36,8 @@ struct SubjectArgs {
 }
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
-    Object::parse(args.user_context.trim()).context("--user-context is no JSON object")?;
+    Object::parse(args.user_context.trim(), Limits::FRIEND)
+        .context("--user-context is no JSON object")?;
     // Nobody named is the caller.
     let SubjectArgs { user_id, username, caller: _ } = args.subject;
     let operation = Operation::MintToken {

@@ -54,7 +54,7 @@ impl Dispatch {
     /// frame will still come, and is then nobody's.
     pub(super) fn cancel(&mut self, number: CallNumber) -> Option<String> {
         self.calls.remove(&number)?;
-        id_of(number).ok().map(|id| write_cancel(&id))
+        id_of(number).ok().map(|id| write_cancel((&*id).into()))
     }
 
     /// How the connection ended, with what the server said of it before.

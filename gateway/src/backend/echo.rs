@@ -43,15 +43,14 @@ impl Echo {
         }
     }
 
-    async fn answer(&self, permit: &Permit, request: String, chunks: &Chunks) -> Outcome {
-        let object = Object::parse(&request).map_err(|_| ErrorKind::InvalidRequest)?;
-        self.check_flow(permit, &object)?;
-        let text = TEXTS.iter().find_map(|key| object.text(key));
+    async fn answer(&self, permit: &Permit, request: Object<'static>, chunks: &Chunks) -> Outcome {
+        self.check_flow(permit, &request)?;
+        let text = TEXTS.iter().find_map(|key| request.text(key));
         let is_agent = &*permit.call().name == AGENT;
-        let streams = object.get("streaming").is_some_and(|value| value.get() == "true");
+        let streams = request.get("streaming").is_some_and(|value| value.get() == "true");
         // The agents' clients read a stream whether they asked for one or not.
         if !streams && !is_agent {
-            return Ok(whole(&request, text.as_deref()));
+            return Ok(whole(request.as_str(), text.as_deref()));
         }
         let text = text.unwrap_or(Cow::Borrowed("echo"));
         let words: Vec<&str> = text.split_inclusive(' ').collect();
@@ -67,7 +66,7 @@ impl Backend for Echo {
     fn call<'a>(
         &'a self,
         permit: &'a Permit,
-        request: String,
+        request: Object<'static>,
         _deadline: Option<Instant>,
         chunks: &'a Chunks,
     ) -> BoxFuture<'a, Outcome> {

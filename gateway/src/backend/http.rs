@@ -18,6 +18,7 @@ use hyper::header::{
 };
 use tokio::time::Instant;
 use tollgate_proto::error::{ErrorKind, WireError};
+use tollgate_proto::json::Object;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use super::Backend;
@@ -58,12 +59,12 @@ impl Http {
     async fn answer(
         &self,
         permit: &Permit,
-        request: String,
+        request: Object<'static>,
         deadline: Option<Instant>,
         chunks: &Chunks,
     ) -> Outcome {
         let headers = self.headers(permit, deadline).map_err(|_| ErrorKind::Internal)?;
-        let body = Bytes::from(request);
+        let body = Bytes::from(request.into_string());
         let read = async {
             let answer = self.upstream.post(headers, body).await?;
             answer::read(answer, self.max_answer, chunks).await
@@ -109,7 +110,7 @@ impl Backend for Http {
     fn call<'a>(
         &'a self,
         permit: &'a Permit,
-        request: String,
+        request: Object<'static>,
         deadline: Option<Instant>,
         chunks: &'a Chunks,
     ) -> BoxFuture<'a, Outcome> {

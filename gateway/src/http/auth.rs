@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::{Actor, Operation, Refusal, RefusalKind, Via};
-use tollgate_proto::json::{Limits, Object, check_limits};
+use tollgate_proto::json::{Limits, Object};
 use tollgate_proto::secret::SecretString;
 
 use super::answer::{bad_request, ok, read_body, refuse};
@@ -156,7 +156,7 @@ async fn read_json<T: for<'de> Deserialize<'de>>(
     most: usize,
 ) -> Result<T, Response> {
     let text = read_body(request, most).await?;
-    let is_object = check_limits(&text, Limits::STRANGER).is_ok() && Object::parse(&text).is_ok();
+    let is_object = Object::parse(&text, Limits::STRANGER).is_ok();
     if !is_object {
         return Err(bad_request("invalid json"));
     }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::{Client, Identity, Via};
-use tollgate_proto::json::{Limits, Object, ObjectError, check_limits};
+use tollgate_proto::json::{Limits, Object, ObjectError};
 use tollgate_proto::secret::SecretString;
 
 use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
@@ -109,8 +109,8 @@ async fn call(
     let asked = Request {
         service: Cow::Borrowed(service),
         flow: flow.map(Cow::Borrowed),
-        workspace: object.text("workspace"),
-        body: &body,
+        workspace: object.text("workspace").map(|name| name.into_owned().into()),
+        body: Ok(object),
         deadline: None,
         traceparent: traceparent.and_then(TraceParent::parse),
     };
@@ -153,8 +153,7 @@ fn is_escaped(path: &str) -> bool {
 }
 
 fn parse(body: &str, limits: Limits) -> Result<Object<'_>, &'static str> {
-    let object = check_limits(body, limits).and_then(|()| Object::parse(body));
-    object.map_err(|error| match error {
+    Object::parse(body, limits).map_err(|error| match error {
         ObjectError::NotJson => "invalid json",
         ObjectError::NotAnObject => "body must be an object",
         ObjectError::DuplicateKey => "a key is repeated",

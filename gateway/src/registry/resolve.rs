@@ -30,8 +30,8 @@ pub(crate) struct Request<'a> {
     pub(crate) flow: Option<Cow<'a, str>>,
     /// The workspace, unless the identity's default is meant.
     pub(crate) workspace: Option<Cow<'a, str>>,
-    /// The JSON object for the service.
-    pub(crate) body: &'a str,
+    /// What the service gets, or why it can get nothing.
+    pub(crate) body: Result<Object<'a>, ObjectError>,
     /// The caller's own budget.
     pub(crate) deadline: Option<Duration>,
     /// The trace that it belongs to.
@@ -45,7 +45,7 @@ impl Registry {
         request: &Request<'_>,
         identity: Option<&Identity>,
     ) -> Result<Call, WireError> {
-        let body = Object::parse(request.body).map_err(|error| {
+        let body = request.body.as_ref().map_err(|error| {
             invalid(Cow::Borrowed(match error {
                 ObjectError::DuplicateKey => "a key of the request is repeated",
                 ObjectError::NotJson | ObjectError::NotAnObject | ObjectError::BeyondLimits => {
@@ -60,7 +60,7 @@ impl Registry {
         };
         let entry = found.ok_or(ErrorKind::UnknownService)?;
         if request.flow.is_none() && request.service == IAM {
-            return resolve_iam(entry, request);
+            return resolve_iam(entry, request, body);
         }
 
         let workspace = resolve_workspace(request.workspace.as_deref(), identity)?;
@@ -70,7 +70,7 @@ impl Registry {
             None => Resource::Workspace { workspace: workspace.clone() },
         };
         let target = match &entry.backend {
-            Some(backend) => Target::Backend(backend.clone(), rewrite(&body, &workspace, identity)),
+            Some(backend) => Target::Backend(backend.clone(), rewrite(body, &workspace, identity)),
             None => Target::Nothing,
         };
         Ok(Call {
@@ -85,8 +85,8 @@ impl Registry {
     }
 }
 
-fn resolve_iam(entry: &Entry, request: &Request<'_>) -> Result<Call, WireError> {
-    let operation = Operation::parse(request.body).map_err(|error| match error {
+fn resolve_iam(entry: &Entry, request: &Request<'_>, body: &Object<'_>) -> Result<Call, WireError> {
+    let operation = Operation::read(body).map_err(|error| match error {
         RequestError::UnknownOperation => WireError::new(ErrorKind::UnknownService),
         RequestError::Invalid(message) => invalid(message.into()),
     })?;
@@ -130,7 +130,11 @@ fn needs(requirement: Requirement, resource: Resource) -> Needs {
 }
 
 /// The request as the backend gets it.
-fn rewrite(body: &Object<'_>, workspace: &WorkspaceId, identity: Option<&Identity>) -> String {
+fn rewrite(
+    body: &Object<'_>,
+    workspace: &WorkspaceId,
+    identity: Option<&Identity>,
+) -> Object<'static> {
     // A workspace id needs no escapes; the context was checked to be JSON when it was minted.
     let workspace = format!("\"{workspace}\"");
     let context = identity.and_then(|identity| identity.user_context.as_deref());

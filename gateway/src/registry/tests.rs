@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::iam::Operation;
+use tollgate_proto::json::{Limits, Object};
 use tollgate_proto::resource::Resource;
 
 use super::resolve::Request;
@@ -27,7 +28,7 @@ fn request<'a>(service: &'a str, flow: Option<&'a str>, body: &'a str) -> Reques
         service: Cow::Borrowed(service),
         flow: flow.map(Cow::Borrowed),
         workspace: None,
-        body,
+        body: Object::parse(body, Limits::FRIEND),
         deadline: None,
         traceparent: None,
     }
@@ -39,7 +40,7 @@ fn resolve(request: &Request<'_>) -> Result<Call, ErrorKind> {
 
 fn backend_body(call: Call) -> String {
     match call.target {
-        Target::Backend(_, body) => body,
+        Target::Backend(_, body) => body.into_string(),
         other => panic!("{other:?}"),
     }
 }

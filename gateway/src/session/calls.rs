@@ -46,7 +46,7 @@ pub(super) async fn next_answer(answers: &mut Answers) -> Option<Reply> {
 }
 
 impl Session {
-    pub(super) fn on_call(&mut self, frame: &CallFrame<'_>, text: &str) {
+    pub(super) fn on_call(&mut self, frame: CallFrame<'_>, text: &str) {
         let id = frame.id.get();
         if let Some(error) = self.refusal() {
             return self.refuse(id, &error);
@@ -55,14 +55,14 @@ impl Session {
             Admission::Run(number) => (number, true),
             Admission::Wait(number) => (number, false),
             Admission::Joined => return,
-            Admission::Conflict => return self.tell_conflict(frame),
+            Admission::Conflict => return self.tell_conflict(id),
             Admission::Full => return self.refuse(id, &ErrorKind::TooManyInflight.into()),
         };
         let request = Request {
-            service: frame.service.as_ref().into(),
-            flow: frame.flow.as_deref().map(Into::into),
-            workspace: frame.workspace.as_deref().map(Into::into),
-            body: frame.request.get(),
+            service: frame.service,
+            flow: frame.flow,
+            workspace: frame.workspace,
+            body: frame.request.object,
             deadline: frame.deadline_ms.map(Duration::from_millis),
             traceparent: frame.traceparent.as_deref().and_then(TraceParent::parse),
         };
@@ -95,11 +95,11 @@ impl Session {
         }
     }
 
-    fn tell_conflict(&mut self, frame: &CallFrame<'_>) {
+    fn tell_conflict(&mut self, id: &str) {
         if !self.terms.negotiated {
             return;
         }
-        if let Ok(req) = serde_json::from_str(frame.id.get()) {
+        if let Ok(req) = serde_json::from_str(id) {
             let error = ErrorKind::Conflict.as_str().to_owned();
             self.socket.write(Notice::Notice { req, error }.write());
         }

@@ -3,13 +3,12 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::frame::client::{ClientFrame, Malformed};
 use tollgate_proto::frame::server::write_pong;
-use tollgate_proto::json::Limits;
+use tollgate_proto::json::{Json, Limits};
 
 use super::{Ending, Flow, Session};
 use crate::reply;
@@ -57,7 +56,7 @@ impl Session {
                 return self.hold(text);
             }
             ClientFrame::Auth(frame) => self.check(frame, false),
-            ClientFrame::Call(frame) => self.on_call(&frame, &text),
+            ClientFrame::Call(frame) => self.on_call(frame, &text),
             ClientFrame::Cancel { id } => self.on_cancel(id),
             ClientFrame::Ping { t } => self.socket.write(write_pong(t)),
             ClientFrame::Pong => {}
@@ -120,7 +119,7 @@ impl Session {
         }
     }
 
-    fn on_cancel(&mut self, id: &RawValue) {
+    fn on_cancel(&mut self, id: Json<'_>) {
         let held = self.held.iter().position(|text| is_call_of(text, id));
         let cancelled = match held.and_then(|at| self.held.remove(at)) {
             Some(text) => {
@@ -137,7 +136,7 @@ impl Session {
     }
 }
 
-fn is_call_of(text: &str, id: &RawValue) -> bool {
+fn is_call_of(text: &str, id: Json<'_>) -> bool {
     match ClientFrame::parse(text, Limits::FRIEND) {
         Ok(ClientFrame::Call(call)) => call.id.get() == id.get(),
         _ => false,

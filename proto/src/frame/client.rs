@@ -7,12 +7,11 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::feature::Feature;
 use crate::error::ErrorKind;
-use crate::json::{self, Limits, text_of};
+use crate::json::{self, Body, Json, Limits, ObjectError, Scanner};
 
 /// The longest `id`, in bytes of JSON.
 pub const MAX_ID: usize = 256;
@@ -30,19 +29,19 @@ pub enum ClientFrame<'a> {
     /// Stop that call.
     Cancel {
         /// The id of the call.
-        id: &'a RawValue,
+        id: Json<'a>,
     },
     /// Are you there?
     Ping {
         /// Echoed in the pong.
-        t: Option<&'a RawValue>,
+        t: Option<Json<'a>>,
     },
     /// The answer to a ping of ours.
     Pong,
     /// A `type` that is not known: answered if it has an id, else ignored and counted.
     Unknown {
         /// The id, if there is one.
-        id: Option<&'a RawValue>,
+        id: Option<Json<'a>>,
     },
 }
 
@@ -61,7 +60,7 @@ pub struct AuthFrame {
 #[derive(Debug)]
 pub struct CallFrame<'a> {
     /// Echoed with its JSON type.
-    pub id: &'a RawValue,
+    pub id: Json<'a>,
     /// Which service; empty if none was named.
     pub service: Cow<'a, str>,
     /// The flow, for flow services.
@@ -69,7 +68,7 @@ pub struct CallFrame<'a> {
     /// The workspace, unless the identity's default is meant.
     pub workspace: Option<Cow<'a, str>>,
     /// What the service gets.
-    pub request: &'a RawValue,
+    pub request: Body<'a>,
     /// The caller's budget.
     pub deadline_ms: Option<u64>,
     /// W3C trace context, passed on.
@@ -80,7 +79,7 @@ pub struct CallFrame<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Malformed<'a> {
     /// The id to answer under, if there is a usable one.
-    pub id: Option<&'a RawValue>,
+    pub id: Option<Json<'a>>,
     /// The error's type.
     pub kind: ErrorKind,
     /// The error's message.
@@ -92,43 +91,78 @@ impl<'a> Malformed<'a> {
         Self { id: None, kind, message }
     }
 
-    fn invalid(id: &'a RawValue, message: &'static str) -> Self {
+    fn invalid(id: Json<'a>, message: &'static str) -> Self {
         Self { id: Some(id), kind: ErrorKind::InvalidRequest, message }
     }
 }
 
 /// The envelope as it came: every known key at most once, unknown keys ignored.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Envelope<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    r#type: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    token: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    features: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    max_frame: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    service: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    flow: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    workspace: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    request: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    deadline_ms: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    traceparent: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    t: Option<&'a RawValue>,
+    id: Option<Json<'a>>,
+    r#type: Option<Json<'a>>,
+    token: Option<Json<'a>>,
+    features: Option<Json<'a>>,
+    max_frame: Option<Json<'a>>,
+    service: Option<Json<'a>>,
+    flow: Option<Json<'a>>,
+    workspace: Option<Json<'a>>,
+    request: Option<Body<'a>>,
+    deadline_ms: Option<Json<'a>>,
+    traceparent: Option<Json<'a>>,
+    t: Option<Json<'a>>,
+    /// A known key came twice.
+    is_repeated: bool,
 }
 
-/// Keeps an explicit `null`, which as an id is echoed.
-fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
+impl<'a> Envelope<'a> {
+    fn parse(text: &'a str, limits: Limits) -> Result<Self, ObjectError> {
+        let mut scanner = Scanner::new(text, limits);
+        let mut envelope = Self::default();
+        if scanner.peek() != Some(b'{') {
+            scanner.value()?;
+            return scanner.end().and(Err(ObjectError::NotAnObject));
+        }
+        scanner.object(|scanner, key| envelope.take(key.as_str(), scanner))?;
+        scanner.end()?;
+        if envelope.is_repeated { Err(ObjectError::DuplicateKey) } else { Ok(envelope) }
+    }
+
+    /// Reads the value of a key.
+    fn take(&mut self, key: &str, scanner: &mut Scanner<'a>) -> Result<(), ObjectError> {
+        let place = match key {
+            "id" => &mut self.id,
+            "type" => &mut self.r#type,
+            "token" => &mut self.token,
+            "features" => &mut self.features,
+            "max_frame" => &mut self.max_frame,
+            "service" => &mut self.service,
+            "flow" => &mut self.flow,
+            "workspace" => &mut self.workspace,
+            "deadline_ms" => &mut self.deadline_ms,
+            "traceparent" => &mut self.traceparent,
+            "t" => &mut self.t,
+            "request" => {
+                let request = Body::read(scanner)?;
+                self.is_repeated |= self.request.replace(request).is_some();
+                return Ok(());
+            }
+            _ => return scanner.value().map(drop),
+        };
+        self.is_repeated |= place.replace(scanner.value()?).is_some();
+        Ok(())
+    }
+}
+
+/// The id of a frame that is beyond the limits, so that a caller who waits for it is told.
+fn id_of_huge(text: &str) -> Option<Json<'_>> {
+    #[derive(serde::Deserialize)]
+    struct Id<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
+    }
+    let Id { id } = serde_json::from_str(text).ok()?;
+    (id.get().len() <= MAX_ID).then_some(id.into())
 }
 
 impl<'a> ClientFrame<'a> {
@@ -137,35 +171,26 @@ impl<'a> ClientFrame<'a> {
     /// # Errors
     /// Says what to answer; the socket stays open.
     pub fn parse(text: &'a str, limits: Limits) -> Result<Self, Malformed<'a>> {
-        let is_object = text.trim_ascii_start().starts_with('{');
-        let envelope = match serde_json::from_str::<Envelope<'a>>(text) {
-            Ok(envelope) if is_object => envelope,
-            Err(error) if !error.is_data() => {
-                return Err(Malformed::new(ErrorKind::Error, "the frame is not JSON"));
+        let envelope = Envelope::parse(text, limits).map_err(|error| match error {
+            ObjectError::NotJson => Malformed::new(ErrorKind::Error, "the frame is not JSON"),
+            ObjectError::NotAnObject => {
+                Malformed::new(ErrorKind::Error, "the frame is not a JSON object")
             }
-            Err(_) if is_object => {
-                return Err(Malformed::new(ErrorKind::Error, "a key of the frame is repeated"));
+            ObjectError::DuplicateKey => {
+                Malformed::new(ErrorKind::Error, "a key of the frame is repeated")
             }
-            // A derived struct would also read an array.
-            Ok(_) | Err(_) => {
-                return Err(Malformed::new(ErrorKind::Error, "the frame is not a JSON object"));
-            }
-        };
+            ObjectError::BeyondLimits => Malformed {
+                id: id_of_huge(text),
+                kind: ErrorKind::InvalidRequest,
+                message: "the frame is nested too deep or has too many members",
+            },
+        })?;
         if envelope.id.is_some_and(|id| id.get().len() > MAX_ID) {
             return Err(Malformed::new(ErrorKind::InvalidRequest, "the id is too long"));
         }
-        // After the envelope, whose values are skipped without recursion: a caller that waits for
-        // this id is told.
-        if json::check_limits(text, limits).is_err() {
-            return Err(Malformed {
-                id: envelope.id,
-                kind: ErrorKind::InvalidRequest,
-                message: "the frame is nested too deep or has too many members",
-            });
-        }
-        match envelope.r#type.and_then(text_of).as_deref() {
+        match envelope.r#type.and_then(Json::text).as_deref() {
             Some("auth") => Ok(Self::Auth(AuthFrame::read(&envelope))),
-            _ if envelope.request.is_some() => CallFrame::read(&envelope).map(Self::Call),
+            _ if envelope.request.is_some() => CallFrame::read(envelope).map(Self::Call),
             Some("cancel") => match envelope.id {
                 Some(id) => Ok(Self::Cancel { id }),
                 None => Err(bad_message(None)),
@@ -182,7 +207,7 @@ impl AuthFrame {
     fn read(envelope: &Envelope<'_>) -> Self {
         let token = envelope
             .token
-            .and_then(text_of)
+            .and_then(Json::text)
             .map(|token| token.trim().to_owned())
             .filter(|token| !token.is_empty())
             .map(SecretString::from);
@@ -222,13 +247,13 @@ impl AuthFrame {
 }
 
 impl<'a> CallFrame<'a> {
-    fn read(envelope: &Envelope<'a>) -> Result<Self, Malformed<'a>> {
+    fn read(envelope: Envelope<'a>) -> Result<Self, Malformed<'a>> {
         let (Some(id), Some(request)) = (envelope.id, envelope.request) else {
             return Err(bad_message(None));
         };
-        let text = |value: Option<&'a RawValue>, what| match value {
+        let text = |value: Option<Json<'a>>, what| match value {
             Some(value) if is_falsy(value) => Ok(None),
-            Some(value) => text_of(value).map(Some).ok_or(Malformed::invalid(id, what)),
+            Some(value) => value.text().map(Some).ok_or(Malformed::invalid(id, what)),
             None => Ok(None),
         };
         let service =
@@ -256,7 +281,7 @@ impl<'a> CallFrame<'a> {
 
     /// The frame as text.
     pub fn write(&self) -> String {
-        let mut out = String::with_capacity(self.request.get().len() + 128);
+        let mut out = String::with_capacity(self.request.text.get().len() + 128);
         out.push_str(r#"{"id":"#);
         out.push_str(self.id.get());
         out.push_str(r#","service":"#);
@@ -275,14 +300,14 @@ impl<'a> CallFrame<'a> {
             let _ = write!(out, r#","deadline_ms":{deadline_ms}"#);
         }
         out.push_str(r#","request":"#);
-        out.push_str(self.request.get());
+        out.push_str(self.request.text.get());
         out.push('}');
         out
     }
 }
 
 /// `{"type":"cancel","id":…}` as text.
-pub fn write_cancel(id: &RawValue) -> String {
+pub fn write_cancel(id: Json<'_>) -> String {
     format!(r#"{{"type":"cancel","id":{}}}"#, id.get())
 }
 
@@ -292,105 +317,17 @@ pub fn write_ping() -> String {
 }
 
 /// The answer that existing clients know; it carries the id if one was there and truthy.
-fn bad_message(id: Option<&RawValue>) -> Malformed<'_> {
-    Malformed { id: id.filter(|id| !is_falsy(id)), kind: ErrorKind::Error, message: "Bad message" }
+fn bad_message(id: Option<Json<'_>>) -> Malformed<'_> {
+    Malformed { id: id.filter(|id| !is_falsy(*id)), kind: ErrorKind::Error, message: "Bad message" }
 }
 
-fn is_falsy(value: &RawValue) -> bool {
+fn is_falsy(value: Json<'_>) -> bool {
     matches!(value.get(), "null" | "false" | "0" | "\"\"" | "[]" | "{}")
 }
 
-fn number_of(value: &RawValue) -> Option<u64> {
+fn number_of(value: Json<'_>) -> Option<u64> {
     serde_json::from_str(value.get()).ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret;
-
-    use super::*;
-
-    fn parse(text: &str) -> Result<ClientFrame<'_>, Malformed<'_>> {
-        ClientFrame::parse(text, Limits::FRIEND)
-    }
-
-    fn token(text: &str) -> Option<String> {
-        match parse(text) {
-            Ok(ClientFrame::Auth(auth)) => auth.token.map(|t| t.expose_secret().to_owned()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn malformed(text: &str) -> (Option<String>, &'static str, &'static str) {
-        let error = parse(text).unwrap_err();
-        (error.id.map(|id| id.get().to_owned()), error.kind.as_str(), error.message)
-    }
-
-    #[test]
-    fn tokens_of_every_wrong_kind_are_one() {
-        assert_eq!(token(r#"{"type":"auth","token":" tg_x\n"}"#).unwrap(), "tg_x");
-        for none in ["", r#","token":"""#, r#","token":" ""#, r#","token":7"#, r#","token":null"#] {
-            assert_eq!(token(&format!(r#"{{"type":"auth"{none}}}"#)), None);
-        }
-    }
-
-    #[test]
-    fn ids_keep_their_json_type() {
-        for id in ["7", "\"7\"", "0", "\"\"", "null", "1.0", "[1]", r#"{"a":1}"#] {
-            let text = format!(r#"{{"id":{id},"service":"s","request":{{}}}}"#);
-            let Ok(ClientFrame::Call(call)) = parse(&text) else { panic!("{id}") };
-            assert_eq!(call.id.get(), id);
-        }
-    }
-
-    #[test]
-    fn falsy_flow_and_workspace_are_absent() {
-        for falsy in ["null", "\"\"", "false", "0"] {
-            let text = format!(r#"{{"id":1,"flow":{falsy},"workspace":{falsy},"request":{{}}}}"#);
-            let Ok(ClientFrame::Call(call)) = parse(&text) else { panic!("{falsy}") };
-            assert!(call.flow.is_none() && call.workspace.is_none() && call.service.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_frame_with_a_request_is_a_call_whatever_its_type() {
-        for kind in [r#""ping""#, r#""cancel""#, "7", r#""no such""#] {
-            let text = format!(r#"{{"type":{kind},"id":1,"request":{{}}}}"#);
-            assert!(matches!(parse(&text), Ok(ClientFrame::Call(_))), "{kind}");
-        }
-    }
-
-    #[test]
-    fn frames_that_cannot_be_taken_say_why() {
-        assert_eq!(malformed("nonsense"), (None, "error", "the frame is not JSON"));
-        assert_eq!(malformed("[1]"), (None, "error", "the frame is not a JSON object"));
-        assert_eq!(malformed("\"x\""), (None, "error", "the frame is not a JSON object"));
-        assert_eq!(malformed("{}"), (None, "error", "Bad message"));
-        assert_eq!(malformed(r#"{"id":"a"}"#), (Some("\"a\"".into()), "error", "Bad message"));
-        assert_eq!(malformed(r#"{"id":0}"#), (None, "error", "Bad message"));
-        assert_eq!(malformed(r#"{"request":{}}"#), (None, "error", "Bad message"));
-        assert_eq!(malformed(r#"{"type":"cancel"}"#), (None, "error", "Bad message"));
-        assert_eq!(
-            malformed(r#"{"id":1,"id":2,"request":{}}"#),
-            (None, "error", "a key of the frame is repeated"),
-        );
-        assert_eq!(
-            malformed(r#"{"id":1,"service":7,"request":{}}"#),
-            (Some("1".into()), "invalid-request", "service must be a string"),
-        );
-        assert_eq!(
-            malformed(r#"{"id":1,"deadline_ms":-1,"request":{}}"#).2,
-            "deadline_ms must be a whole number of milliseconds",
-        );
-        let deep = format!(r#"{{"id":1,"request":{}{}}}"#, "[".repeat(99), "]".repeat(99));
-        assert_eq!(malformed(&deep).0, Some("1".into()));
-        assert_eq!(malformed(&deep).1, "invalid-request");
-    }
-
-    #[test]
-    fn a_written_call_reads_back() {
-        let text = r#"{"id":"a\"b","service":"s","flow":"f","workspace":"w","traceparent":"t","deadline_ms":5,"request":{"x":[1]}}"#;
-        let Ok(ClientFrame::Call(call)) = parse(text) else { panic!() };
-        assert_eq!(call.write(), text);
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::close::CloseCode;
 use crate::error::WireError;
 use crate::ids::WorkspaceId;
+use crate::json::Json;
 
 /// The version of the protocol that `auth-ok` names.
 pub const PROTOCOL: u32 = 1;
@@ -212,7 +213,7 @@ pub fn write_error(id: Option<&str>, error: &WireError) -> String {
 }
 
 /// `{"type":"pong"}` as text, with the ping's `t`.
-pub fn write_pong(t: Option<&RawValue>) -> String {
+pub fn write_pong(t: Option<Json<'_>>) -> String {
     match t {
         Some(t) => format!(r#"{{"type":"pong","t":{}}}"#, t.get()),
         None => r#"{"type":"pong"}"#.to_owned(),

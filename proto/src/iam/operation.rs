@@ -12,7 +12,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::json::{self, Limits};
+use crate::json::{Limits, Object};
 use crate::secret;
 
 /// Why a text is no operation.
@@ -160,16 +160,19 @@ operations! {
 impl Operation {
     /// Reads an operation from the text of a JSON object.
     pub fn parse(text: &str) -> Result<Self, RequestError> {
-        if json::check_limits(text, Limits::FRIEND).is_err() {
-            return Err(RequestError::Invalid("nested too deep or too many members".into()));
-        }
-        // The envelope's own keys are checked here, those of each operation by its struct.
-        let object = json::Object::parse(text).map_err(|e| RequestError::Invalid(e.to_string()))?;
+        let object = Object::parse(text, Limits::FRIEND);
+        let object = object.map_err(|error| RequestError::Invalid(error.to_string()))?;
+        Self::read(&object)
+    }
+
+    /// Reads an operation from an object. The keys of each operation are checked by its struct.
+    pub fn read(object: &Object<'_>) -> Result<Self, RequestError> {
         let name = object.text("operation").unwrap_or_default();
         if !known_operations().contains(&&*name) {
             return Err(RequestError::UnknownOperation);
         }
-        serde_json::from_str(text).map_err(|error| RequestError::Invalid(without_position(&error)))
+        serde_json::from_str(object.as_str())
+            .map_err(|error| RequestError::Invalid(without_position(&error)))
     }
 }
 

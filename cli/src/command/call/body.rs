@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use anyhow::Context as _;
 use serde_json::value::RawValue;
-use tollgate_proto::json::{Object, push_string};
+use tollgate_proto::json::{Limits, Object, push_string};
 
 use crate::command::Misuse;
 
@@ -31,7 +31,7 @@ pub(super) fn complete(
 ) -> Result<Box<RawValue>, Misuse> {
     let misuse = |error| Misuse(format!("the request is no JSON object: {error}"));
     let text = text.trim();
-    let object = Object::parse(text).map_err(|error| misuse(error.to_string()))?;
+    let object = Object::parse(text, Limits::FRIEND).map_err(|error| misuse(error.to_string()))?;
     let mut set = Vec::new();
     let mut quoted = String::new();
     if let Some(operation) = operation {
@@ -46,7 +46,8 @@ pub(super) fn complete(
     if as_stream && object.get("streaming").is_none() {
         set.push(("streaming", "true"));
     }
-    RawValue::from_string(object.rewrite(&set, &[])).map_err(|error| misuse(error.to_string()))
+    let completed = object.rewrite(&set, &[]).into_string();
+    RawValue::from_string(completed).map_err(|error| misuse(error.to_string()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tollgate_proto::error::{ErrorKind, WireError};
-use tollgate_proto::json::{Limits, Object, check_limits};
+use tollgate_proto::json::{Limits, Object};
 
 use super::Failed;
 use super::pieces::{Format, Pieces};
@@ -143,14 +143,14 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
 /// Whether this is an error that existing clients understand inside `response`.
 fn tells_an_error(text: &str) -> bool {
     let Ok(object) = parse(text) else { return false };
-    let error = object.get("error").map(|error| Object::parse(error.get()));
+    let error = object.get("error").map(|error| Object::parse(error.get(), Limits::BACKEND));
     matches!(error, Some(Ok(error)) if error.text("type").is_some() && error.text("message").is_some())
 }
 
 /// The one careful pass: an object, not nested too deep. Its size is bounded by its bytes.
 fn parse(text: &str) -> Result<Object<'_>, Failed> {
-    let checked = check_limits(text, Limits::BACKEND).and_then(|()| Object::parse(text));
-    checked.map_err(|error| broken(format!("its answer cannot be used: {error}")))
+    let object = Object::parse(text, Limits::BACKEND);
+    object.map_err(|error| broken(format!("its answer cannot be used: {error}")))
 }
 
 fn broken(reason: impl Into<String>) -> Failed {

@@ -19,6 +19,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use tollgate_iam::commit::{Decided, MAX_CHANGES, Proposal, Writer};
 use tollgate_iam::config::{DEFAULTS, IamSettings};
+use tollgate_iam::feed::Feed;
 use tollgate_iam::journal::embedded::{Embedded, FILE};
 use tollgate_iam::journal::entry::Act;
 use tollgate_iam::journal::{Journal, replay, snapshot, verify};
@@ -38,6 +39,8 @@ use uuid::Uuid;
 const SEAL_KEY: &str = "5555555555555555555555555555555555555555555555555555555555555555";
 /// One change in this many makes a user; the others change one.
 const USERS: u64 = 10;
+/// How long gateways trust what they heard; nobody listens here.
+const LEASE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -126,7 +129,8 @@ async fn group_commit(folder: &Path, writers: u64, seconds: u64) -> anyhow::Resu
     let (journal, state) = Embedded::open(&folder.join(FILE))?;
     replay::begin(&journal, &state, &seal()?)?;
     let life = Lifecycle::new();
-    let writer = Writer::start(Arc::new(journal), state.clone(), seal()?, &life);
+    let feed = Feed::begin(&state, LEASE)?;
+    let writer = Writer::start(Arc::new(journal), state.clone(), seal()?, feed, &life);
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..writers {
@@ -207,7 +211,8 @@ async fn run_step(step: Step, line: &Line) -> anyhow::Result<()> {
             let lifecycle = Lifecycle::new();
             let secret = SecretString::from("a service secret of 32 characters");
             let settings = settings(&line.folder)?;
-            tollgate_iam::start(&settings, secret, SystemClock::shared(), &lifecycle).await?;
+            tollgate_iam::start(&settings, secret, LEASE, SystemClock::shared(), &lifecycle)
+                .await?;
             ("server started", None)
         }
     };

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +19,7 @@ use crate::audit::{Audit, AuditError, Source};
 use crate::commit::Writer;
 use crate::config::{BootstrapMode, IamSettings, InvalidSettings};
 use crate::draw::DrawError;
+use crate::feed::Feed;
 use crate::journal::embedded::{self, Embedded};
 use crate::journal::{Journal, JournalError, replay};
 use crate::last_used::LastUsed;
@@ -140,10 +142,11 @@ pub struct Running {
 
 /// Starts IAM on its own listener, and seeds fresh data in mode `token`.
 ///
-/// `secret` is what the gateway shows.
+/// `secret` is what gateways show, and the `lease` how long they trust what they heard.
 pub async fn start(
     settings: &IamSettings,
     secret: SecretString,
+    lease: Duration,
     clock: SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Running, StartError> {
@@ -164,7 +167,7 @@ pub async fn start(
         setting: "iam.listen",
         source,
     })?;
-    let stored = open_storage(settings).await?;
+    let stored = open_storage(settings, lease).await?;
     let context = Arc::new(assemble(settings, mode, stored, clock, lifecycle).await?);
     settle_first_admin(&context, token.as_ref()).await?;
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
@@ -179,11 +182,12 @@ pub async fn start(
 struct Stored {
     journal: Arc<dyn Journal>,
     state: State,
+    feed: Arc<Feed>,
     seal: Seal,
     signing_key: Option<SigningKey>,
 }
 
-async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
+async fn open_storage(settings: &IamSettings, lease: Duration) -> Result<Stored, StartError> {
     let folder = &settings.data_dir;
     let shown = folder.display().to_string();
     let file = |source| StartError::File { setting: "iam.data_dir", source };
@@ -212,7 +216,8 @@ async fn open_storage(settings: &IamSettings) -> Result<Stored, StartError> {
     let opened = tokio::task::spawn_blocking(open).await.map_err(|_| JournalError::Changed);
     let (journal, state) = opened.and_then(|opened| opened).map_err(unusable)?;
     replay::check(&journal, &state, &seal).await.map_err(unusable)?;
-    Ok(Stored { journal: Arc::new(journal), state, seal, signing_key })
+    let feed = Feed::begin(&state, lease).map_err(|error| unusable(error.into()))?;
+    Ok(Stored { journal: Arc::new(journal), state, feed, seal, signing_key })
 }
 
 /// Whoever comes first owns fresh data: it begins only where no deployment has been. A snapshot and
@@ -268,8 +273,14 @@ async fn assemble(
     clock: SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Context, StartError> {
-    let Stored { journal, state, seal, signing_key } = stored;
-    let writer = Writer::start(Arc::clone(&journal), state.clone(), seal.clone(), lifecycle);
+    let Stored { journal, state, feed, seal, signing_key } = stored;
+    let writer = Writer::start(
+        Arc::clone(&journal),
+        state.clone(),
+        seal.clone(),
+        Arc::clone(&feed),
+        lifecycle,
+    );
     let audit = match settings.audit_file() {
         Some(path) => {
             let (journal, state, seal) = (Arc::clone(&journal), state.clone(), seal.clone());
@@ -295,6 +306,7 @@ async fn assemble(
         state,
         journal,
         writer,
+        feed,
         clock,
         mode,
         signing_key,

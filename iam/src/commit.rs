@@ -14,17 +14,18 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
-use tollgate_proto::iam::{Actor, Client};
+use tollgate_proto::iam::{Actor, Client, Event};
 use tollgate_proto::ids::{OperationId, Seq};
 use tollgate_runtime::lifecycle::{Fault, Lifecycle};
 
+use crate::feed::{self, Feed};
 use crate::journal::{Committed, Journal, JournalError, replay};
 use crate::policy::Allowed;
 use crate::record::{Change, Outcome};
 use crate::refused::Refused;
 use crate::seal::Seal;
 use crate::state::{Read, State};
-use group::Group;
+use group::{Draft, Group};
 
 /// How many proposals wait at most.
 pub const QUEUE: usize = 1_024;
@@ -88,18 +89,19 @@ struct Waiting {
 }
 
 impl Writer {
-    /// Starts the writer of a journal and its state. It ends when nobody can propose any more,
-    /// after all that was proposed is answered.
+    /// Starts the writer of a journal and its state, which tells the `feed` what became durable. It
+    /// ends when nobody can propose any more, after all that was proposed is answered.
     pub fn start(
         journal: Arc<dyn Journal>,
         state: State,
         seal: Seal,
+        feed: Arc<Feed>,
         lifecycle: &Lifecycle,
     ) -> Self {
         let (queue, proposals) = mpsc::channel(QUEUE);
         let (newest, committed) = watch::channel(Seq(0));
         let fault = lifecycle.fault.clone();
-        let task = Task { journal, state, seal, proposals, newest, fault };
+        let task = Task { journal, state, seal, feed, proposals, newest, fault };
         lifecycle.tasks.spawn(task.run());
         Self { queue, committed }
     }
@@ -122,6 +124,7 @@ struct Task {
     journal: Arc<dyn Journal>,
     state: State,
     seal: Seal,
+    feed: Arc<Feed>,
     proposals: mpsc::Receiver<Waiting>,
     newest: watch::Sender<Seq>,
     fault: Fault,
@@ -170,21 +173,18 @@ impl Task {
                 return VecDeque::new();
             }
         };
-        let Some((open, row)) = group.entry.take() else {
+        let Some(Draft { open, row, events }) = group.entry.take() else {
             return group.answer();
         };
         let seq = row.seq;
         match self.journal.commit(open, row).await {
             Ok(Committed::Ours) => {
-                self.newest.send_replace(seq);
+                self.tell(seq, events);
                 group.answer()
             }
             Ok(Committed::Conflict(winner)) => {
                 tracing::debug!(%seq, "another node was first");
-                let applied = self.adopt(winner).await;
-                if applied.is_ok() {
-                    self.newest.send_replace(seq);
-                }
+                let applied = self.adopt(winner).await.map(|events| self.tell(seq, events));
                 group.again(applied)
             }
             Err(error) => {
@@ -194,6 +194,12 @@ impl Task {
                 group.fail()
             }
         }
+    }
+
+    /// Tells everybody else before any answer goes out: whoever was answered may wait for them.
+    fn tell(&self, seq: Seq, events: Vec<Event>) {
+        self.feed.publish(seq, events);
+        self.newest.send_replace(seq);
     }
 
     /// After a failure that does not heal, this process is not ready any more.
@@ -209,12 +215,14 @@ impl Task {
     }
 
     /// Applies the entry that another process put where ours was to be.
-    async fn adopt(&self, winner: crate::journal::entry::Row) -> Result<(), JournalError> {
+    async fn adopt(&self, winner: crate::journal::entry::Row) -> Result<Vec<Event>, JournalError> {
         let (state, seal) = (self.state.clone(), self.seal.clone());
         let adopt = move || {
             let mut open = state.open()?;
-            replay::apply(&mut open, &winner, &seal)?;
-            Ok(open.keep()?)
+            let entry = replay::apply(&mut open, &winner, &seal)?;
+            let events = feed::events(&entry, &open)?;
+            open.keep()?;
+            Ok(events)
         };
         let adopted = tokio::task::spawn_blocking(adopt).await;
         adopted.map_err(|error| JournalError::Store(Box::new(error)))?

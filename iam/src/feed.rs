@@ -1,68 +1,81 @@
-//! What gateways must know of an entry: the events that follow from its changes.
+//! The feed: what gateways hear when authority ends or moves, and how far each has come.
 //!
-//! In: entries, in their order. Out: [`Event`]s, none for a change that takes or moves no
-//! authority. Nothing is kept for it: the events of any stretch of the journal are made again from
-//! the journal. Never: an event that a change does not say.
+//! In: the entries that the writer has made durable, and polls of gateways. Out: the [`News`] of a
+//! poll, and [`Receipt`]s for those who changed something. Nothing of it is kept on disk: after
+//! a restart, gateways ask about everybody whom they know.
+//! Never: an event before its entry is durable, or an answer to a change before its events
+//! can be heard.
 
-#[cfg(test)]
-mod tests;
+mod events;
+mod recent;
+mod listeners;
 
-use tollgate_proto::iam::{Event, Moved};
-use tollgate_proto::ids::UserId;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::journal::entry::Entry;
-use crate::record::{Change, Subject};
-use crate::state::{self, Read, StateError};
+use tokio::time::timeout;
+use tollgate_proto::iam::{Event, Mark, News, Poll};
+use tollgate_proto::ids::{JournalId, Seq};
 
-/// The events of an entry, with the epochs of now: one that is newer than the entry voids more,
-/// and never too little.
-pub fn events(entry: &Entry, state: &dyn Read) -> Result<Vec<Event>, StateError> {
-    let mut events: Vec<Event> = Vec::new();
-    for change in entry.acts.iter().flat_map(|act| &act.changes) {
-        for moved in moved_by(change, state)? {
-            let event = Event { seq: entry.seq, moved };
-            if !events.contains(&event) {
-                events.push(event);
-            }
-        }
-    }
-    Ok(events)
+use crate::state::{Read, State, StateError};
+pub use events::events;
+use listeners::Listeners;
+pub use listeners::Receipt;
+use recent::Recent;
+
+/// How long a poll waits for something to tell.
+const HOLD: Duration = Duration::from_millis(250);
+
+/// The feed of one node.
+#[derive(Debug)]
+pub struct Feed {
+    recent: Recent,
+    listeners: Listeners,
 }
 
-fn moved_by(change: &Change, state: &dyn Read) -> Result<Vec<Moved>, StateError> {
-    let auth = |id: UserId| -> Result<Moved, StateError> {
-        let epoch = state::user(state, id)?.map(|user| user.auth_epoch);
-        Ok(Moved::UserAuth { id, epoch })
-    };
-    let authz = |id: UserId| -> Result<Moved, StateError> {
-        let epoch = state::user(state, id)?.map(|user| user.authz_epoch);
-        Ok(Moved::UserAuthz { id, epoch })
-    };
-    Ok(match change {
-        // New, so that nothing was known of them; or no authority at all.
-        Change::Claim { .. }
-        | Change::AddUser(_)
-        | Change::AddKey(_)
-        | Change::SetProfile { .. }
-        | Change::Rehash { .. } => vec![],
-        // "There is none" may have been known.
-        Change::AddWorkspace(workspace) => vec![Moved::Workspace { id: workspace.id.clone() }],
-        Change::SetWorkspace { workspace, .. } => vec![Moved::Workspace { id: workspace.clone() }],
-        Change::SetPassword { user, .. }
-        | Change::SetEnabled { user, enabled: false }
-        | Change::RemoveUser { user } => vec![auth(*user)?, authz(*user)?],
-        Change::SetEnabled { user, enabled: true } | Change::SetMustChange { user, .. } => {
-            vec![authz(*user)?]
+impl Feed {
+    /// A feed that tells what follows on this state. A gateway that polls less often than the
+    /// `lease` is not waited for: it has stopped to trust what it knows.
+    pub fn begin(state: &State, lease: Duration) -> Result<Arc<Self>, StateError> {
+        let recent = Recent::new(state.view()?.position().seq);
+        Ok(Arc::new(Self { recent, listeners: Listeners::new(lease) }))
+    }
+
+    /// Tells the events of an entry that has become durable.
+    pub fn publish(&self, seq: Seq, events: Vec<Event>) {
+        self.recent.push(seq, events);
+    }
+
+    /// Answers a poll: at once, if there is something that the gateway does not know.
+    /// `stop` ends the wait.
+    pub async fn news(&self, journal: JournalId, poll: Poll, stop: impl Future) -> News {
+        let known = poll.after.filter(|after| after.journal == journal).map(|after| after.seq);
+        self.listeners.heard(poll.gateway, known, &poll.ended);
+        if let Some(after) = known {
+            // Both arms only wait. In the end there may be nothing to tell but that nothing
+            // happened.
+            tokio::select! {
+                biased;
+                _ = stop => {}
+                _ = timeout(HOLD, self.recent.beyond(after)) => {}
+            }
         }
-        Change::Suspend { .. } => vec![Moved::Deployment {}],
-        Change::AddGrant(grant) => {
-            let Subject::User(user) = grant.subject;
-            vec![authz(user)?]
+        let (head, told) = self.recent.since(known);
+        News {
+            head: Mark { journal, seq: head },
+            age_ms: 0,
+            resync: told.is_none(),
+            events: told.unwrap_or_default(),
         }
-        Change::RemoveGrant { subject: Subject::User(user), .. } => vec![authz(*user)?],
-        Change::EndSession { session, .. } => vec![Moved::Session { id: *session }],
-        Change::RevokeKey { key, .. } => vec![Moved::Credential { id: *key }],
-        Change::AddSigningKey(key) => vec![Moved::SigningKey { id: key.name.to_string() }],
-        Change::MoveSigningKey { key, .. } => vec![Moved::SigningKey { id: key.to_string() }],
-    })
+    }
+
+    /// Whether anything follows from this entry.
+    pub fn tells(&self, seq: Seq) -> bool {
+        self.recent.tells(seq)
+    }
+
+    /// Waits until every gateway that is alive has marked the entry, at most this long.
+    pub async fn receipt(&self, seq: Seq, at_most: Duration) -> Receipt {
+        self.listeners.receipt(seq, at_most).await
+    }
 }

@@ -110,7 +110,8 @@ async fn serve(
     let readiness = Readiness::of(&["iam"]);
     let address = settings.iam.admin_listen;
     probes::serve(address, "iam.admin_listen", readiness.clone(), &life).await?;
-    tollgate_iam::start(&settings.iam, secret, SystemClock::shared(), &life).await?;
+    let lease = settings.link.lease.0;
+    tollgate_iam::start(&settings.iam, secret, lease, SystemClock::shared(), &life).await?;
     readiness.set("iam", true);
     // Nothing of IAM's changes while it runs: whatever was changed is named.
     let reload = || command::reload(&load, |_| Ok(settings.clone()));

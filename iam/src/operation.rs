@@ -24,6 +24,7 @@ mod expires;
 mod last_admin;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,7 @@ use tollgate_runtime::clock::SharedClock;
 use crate::audit::Audit;
 use crate::commit::{Decided, Proposal, Settled, Writer};
 use crate::config::BootstrapMode;
+use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::last_used::LastUsed;
 use crate::passwords::Passwords;
@@ -42,6 +44,9 @@ use crate::refused::Refused;
 use crate::state::{self, Read, State, View};
 use crate::throttle::Throttle;
 use crate::tokens::Tokens;
+
+/// How long an answer waits for gateways to hear what moved.
+const RECEIPT: Duration = Duration::from_millis(250);
 
 /// What operations work with.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Context {
     pub journal: Arc<dyn Journal>,
     /// The only way to change anything.
     pub writer: Writer,
+    /// What gateways hear of it.
+    pub feed: Arc<Feed>,
     /// What leaves no entry is written down there.
     pub audit: Audit,
     /// Hashing.
@@ -116,6 +123,10 @@ pub async fn operate(
         }
         other => once(context, request, other).await?,
     };
+    if let Some(seq) = answered.seq.filter(|seq| context.feed.tells(*seq)) {
+        // Whoever was told that it is done shall not see it otherwise.
+        context.feed.receipt(seq, RECEIPT).await;
+    }
     answered.reply.bootstrap_available = bootstrap::is_available(context)?;
     Ok(answered)
 }

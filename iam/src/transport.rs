@@ -10,7 +10,9 @@ mod admission;
 use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
-use tollgate_proto::iam::{Actor, Answer, Call, Mark, Outcome, Question, Refusal, RefusalKind};
+use tollgate_proto::iam::{
+    Actor, Answer, Call, Mark, News, Outcome, Poll, Question, Refusal, RefusalKind,
+};
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::lifecycle::Lifecycle;
 
@@ -49,6 +51,13 @@ impl Rim {
         });
         let journal = self.context.journal.id();
         Answer { mark: Mark { journal, seq: mark.max(seq.unwrap_or_default()) }, outcome }
+    }
+
+    /// Answers a poll of the feed. A process that stops tells what it knows by then.
+    async fn news(&self, poll: Poll) -> News {
+        let (feed, journal) = (&self.context.feed, self.context.journal.id());
+        let stop = &self.lifecycle.stop;
+        feed.news(journal, poll, stop.cancelled()).await
     }
 
     async fn ask_in_time(&self, place: Place, call: Call) -> Done {

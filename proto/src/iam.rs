@@ -5,6 +5,7 @@
 //! and decides by itself.
 
 mod event;
+mod feed;
 mod operation;
 mod record;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Moved};
+pub use feed::{Ended, News, Poll};
 pub use operation::{
     GrantInput, KeyInput, Operation, RequestError, UserInput, WorkspaceInput, known_arguments,
     known_operations,
@@ -30,6 +32,8 @@ use crate::secret;
 
 /// The path that takes calls on IAM's listener.
 pub const CALL_PATH: &str = "/v1/call";
+/// The path of the feed.
+pub const FEED_PATH: &str = "/v1/feed";
 /// The path of the public keys, RFC 7517.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 

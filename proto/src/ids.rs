@@ -139,6 +139,8 @@ uuid_id! {
     OperationId = "an operation id",
     /// One grant.
     GrantId = "a grant id",
+    /// One gateway process, from its start to its end.
+    GatewayId = "a gateway id",
 }
 
 /// A position in the journal; 0 is before the first entry.

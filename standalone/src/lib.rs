@@ -101,7 +101,9 @@ pub async fn start(
     let folder = &settings.iam.data_dir;
     files::make_private_folder(folder).map_err(StartError::DataFolder)?;
     let secret = read_service_secret(&settings.link, folder)?;
-    let iam = tollgate_iam::start(&settings.iam, secret.clone(), clock.clone(), life).await?;
+    let lease = settings.link.lease.0;
+    let iam =
+        tollgate_iam::start(&settings.iam, secret.clone(), lease, clock.clone(), life).await?;
     let gateway_settings = to_iam(&settings.gateway, &iam);
     let gateway =
         tollgate_gateway::start(&gateway_settings, &settings.link, &secret, clock, life).await?;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::commit::{Decided, Proposal, Writer};
+use crate::feed::Feed;
 use crate::journal::laws::{Node, seal};
 use crate::policy;
 use crate::record::{Change, Deployment, Outcome, Workspace};
@@ -32,7 +33,8 @@ impl Trail {
     async fn start(&self) -> (Writer, Audit, Lifecycle) {
         let life = Lifecycle::new();
         let (journal, state) = (Arc::clone(&self.node.journal), self.node.state.clone());
-        let writer = Writer::start(Arc::clone(&journal), state.clone(), seal(), &life);
+        let feed = Feed::begin(&state, std::time::Duration::from_secs(5)).unwrap();
+        let writer = Writer::start(Arc::clone(&journal), state.clone(), seal(), feed, &life);
         let source = Source { journal, state, seal: seal(), committed: writer.committed() };
         let clock = ManualClock::at_ms(1_800_000_000_000);
         let audit = Audit::start(&self.path(), source, clock, &life).await.unwrap();

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tollgate_proto::iam::Event;
 use tollgate_proto::ids::Seq;
 
 use super::{Decided, MAX_BYTES, MAX_CHANGES, Settled, Waiting, refuse_all};
+use crate::feed;
 use crate::hash::Hash;
 use crate::journal::JournalError;
 use crate::journal::entry::{Act, Entry, FORMAT, Row};
@@ -17,9 +19,19 @@ use crate::state::{self, Open, Read, State};
 /// Operations that were decided together.
 pub(super) struct Group {
     /// What is to be committed, if anything changed.
-    pub(super) entry: Option<(Open, Row)>,
+    pub(super) entry: Option<Draft>,
     decided: Vec<(Waiting, Result<Settled, Refused>)>,
     rest: VecDeque<Waiting>,
+}
+
+/// An entry that was not committed yet.
+pub(super) struct Draft {
+    /// The state that it makes.
+    pub(super) open: Open,
+    /// The entry.
+    pub(super) row: Row,
+    /// What gateways are told of it.
+    pub(super) events: Vec<Event>,
 }
 
 /// The state could not be opened or written; these were not decided.
@@ -43,16 +55,17 @@ impl Group {
             before: before.digest,
             acts: Vec::new(),
         };
-        let mut draft =
-            Draft { open, entry, changes: 0, bytes: 0, decided: Vec::new(), rest: waiting };
-        match draft.fill().and_then(|()| draft.seal(&before.head, seal)) {
-            Ok(row) => {
-                let Draft { open, decided, rest, .. } = draft;
-                Ok(Self { entry: row.map(|row| (open, row)), decided, rest })
+        let mut filling =
+            Filling { open, entry, changes: 0, bytes: 0, decided: Vec::new(), rest: waiting };
+        match filling.fill().and_then(|()| filling.seal(&before.head, seal)) {
+            Ok(sealed) => {
+                let Filling { open, decided, rest, .. } = filling;
+                let entry = sealed.map(|(row, events)| Draft { open, row, events });
+                Ok(Self { entry, decided, rest })
             }
             Err(error) => {
-                let decided = draft.decided.into_iter().map(|(waiting, _)| waiting);
-                Err(Box::new((error, decided.chain(draft.rest).collect())))
+                let decided = filling.decided.into_iter().map(|(waiting, _)| waiting);
+                Err(Box::new((error, decided.chain(filling.rest).collect())))
             }
         }
     }
@@ -84,7 +97,7 @@ impl Group {
 }
 
 /// A group while it is filled.
-struct Draft {
+struct Filling {
     open: Open,
     entry: Entry,
     changes: usize,
@@ -93,7 +106,7 @@ struct Draft {
     rest: VecDeque<Waiting>,
 }
 
-impl Draft {
+impl Filling {
     fn fill(&mut self) -> Result<(), JournalError> {
         while let Some(waiting) = self.rest.pop_front() {
             let act = match self.decide_one(&waiting) {
@@ -168,13 +181,17 @@ impl Draft {
         Ok(())
     }
 
-    fn seal(&mut self, before: &Hash, seal: &Seal) -> Result<Option<Row>, JournalError> {
+    fn seal(
+        &mut self,
+        before: &Hash,
+        seal: &Seal,
+    ) -> Result<Option<(Row, Vec<Event>)>, JournalError> {
         if self.entry.acts.is_empty() {
             return Ok(None);
         }
         let row = Row::write(&self.entry, before, seal)?;
         self.open.stand_at(row.seq, row.seal)?;
-        Ok(Some(row))
+        Ok(Some((row, feed::events(&self.entry, &self.open)?)))
     }
 }
 

@@ -19,7 +19,8 @@ use tollgate_proto::ids::{GrantId, JournalId};
 
 fn start(node: &Node) -> (Writer, Lifecycle) {
     let life = Lifecycle::new();
-    let writer = Writer::start(Arc::clone(&node.journal), node.state.clone(), seal(), &life);
+    let feed = Feed::begin(&node.state, Duration::from_secs(5)).unwrap();
+    let writer = Writer::start(Arc::clone(&node.journal), node.state.clone(), seal(), feed, &life);
     (writer, life)
 }
 

@@ -1,6 +1,6 @@
 //! HTTP/1.1 on IAM's own listener, which is never exposed to the public.
 //!
-//! In: `POST /v1/call` with the service secret; `GET /.well-known/jwks.json`, whose keys are
+//! In: `POST /v1/call` and `POST /v1/feed` with the service secret; `GET /.well-known/jwks.json`, whose keys are
 //! public. The secret is compared, in constant time, before a body is read. Whoever has not shown
 //! it is a stranger: a few at a time, for a few seconds each, and the next ones wait.
 
@@ -19,10 +19,12 @@ use axum::routing::{get, post};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tollgate_proto::iam::{CALL_PATH, Call, JWKS_PATH};
+use tollgate_proto::iam::{CALL_PATH, Call, FEED_PATH, JWKS_PATH, Poll};
 use tollgate_runtime::lifecycle::Lifecycle;
 use tower::ServiceExt;
 
@@ -74,8 +76,11 @@ pub fn serve(
 ) {
     let rim = Rim { context, lifecycle: lifecycle.clone(), admission: Arc::default() };
     let app = App { rim, secret: Arc::new(secret) };
-    let router =
-        Router::new().route(CALL_PATH, post(call)).route(JWKS_PATH, get(jwks)).with_state(app);
+    let router = Router::new()
+        .route(CALL_PATH, post(call))
+        .route(FEED_PATH, post(feed))
+        .route(JWKS_PATH, get(jwks))
+        .with_state(app);
     lifecycle.tasks.spawn(accept(listener, router, lifecycle.clone()));
 }
 
@@ -177,9 +182,24 @@ async fn connection(
 }
 
 async fn call(State(app): State<App>, request: Request) -> Response {
+    match read::<Call>(&app, request).await {
+        Ok(call) => write(&app.rim.answer(call).await),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn feed(State(app): State<App>, request: Request) -> Response {
+    match read::<Poll>(&app, request).await {
+        Ok(poll) => write(&app.rim.news(poll).await),
+        Err(refusal) => refusal,
+    }
+}
+
+/// What a gateway says, once it has shown the secret.
+async fn read<T: DeserializeOwned>(app: &App, request: Request) -> Result<T, Response> {
     if !app.has_secret(request.headers()) {
         tracing::warn!("a call without the service secret was refused");
-        return (StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")]).into_response();
+        return Err((StatusCode::UNAUTHORIZED, [(header::CONNECTION, "close")]).into_response());
     }
     let (parts, body) = request.into_parts();
     if let Some(stranger) = parts.extensions.get::<Stranger>() {
@@ -188,21 +208,19 @@ async fn call(State(app): State<App>, request: Request) -> Response {
     let body = tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, MAX_BODY));
     let body = match body.await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+        Ok(Err(_)) => return Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+        Err(_) => return Err(StatusCode::REQUEST_TIMEOUT.into_response()),
     };
-    let call: Call = match serde_json::from_slice(&body) {
-        Ok(call) => call,
-        Err(error) => {
-            // The gateway is ours: what it cannot say is a fault of one of us. Only the place is
-            // logged, because the text may hold a secret.
-            tracing::error!(column = error.column(), "a call could not be read");
-            return StatusCode::BAD_REQUEST.into_response();
-        }
-    };
-    drop(body);
-    let answer = app.rim.answer(call).await;
-    match serde_json::to_vec(&answer) {
+    serde_json::from_slice(&body).map_err(|error| {
+        // The gateway is ours: what it cannot say is a fault of one of us. Only the place is
+        // logged, because the text may hold a secret.
+        tracing::error!(column = error.column(), "a call could not be read");
+        StatusCode::BAD_REQUEST.into_response()
+    })
+}
+
+fn write(answer: &impl Serialize) -> Response {
+    match serde_json::to_vec(answer) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");

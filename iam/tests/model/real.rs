@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tollgate_iam::audit::Audit;
 use tollgate_iam::commit::Writer;
 use tollgate_iam::config::{BootstrapMode, PasswordSettings};
+use tollgate_iam::feed::Feed;
 use tollgate_iam::hash::Hash;
 use tollgate_iam::journal::embedded::Embedded;
 use tollgate_iam::journal::entry::{Act, Entry, FORMAT, Row};
@@ -70,10 +71,12 @@ pub(crate) async fn start(
     assert_eq!(journal.commit(open, row).await.unwrap(), Committed::Ours);
     let shared = Arc::clone(clock) as Arc<dyn Clock>;
     let (pool, work) = Pool::of(1);
+    let feed = Feed::begin(&state, Duration::from_secs(5)).unwrap();
     let context = Context {
         audit: Audit::OFF,
         tasks: life.tasks.clone(),
-        writer: Writer::start(Arc::clone(&journal), state.clone(), seal(), life),
+        writer: Writer::start(Arc::clone(&journal), state.clone(), seal(), Arc::clone(&feed), life),
+        feed,
         passwords: Passwords::new(PASSWORDS, pool).unwrap(),
         throttle: Throttle::new(Arc::clone(&shared)),
         tokens: Tokens::new(seal(), journal.id(), Duration::ZERO),

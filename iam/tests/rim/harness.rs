@@ -25,6 +25,8 @@ use uuid::Uuid;
 
 /// What the gateway shows.
 pub(crate) const SECRET: &str = "a service secret of 32 characters";
+/// How long gateways trust what they heard.
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// When the tests take place.
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 /// A password that is good enough.
@@ -89,7 +91,7 @@ pub(crate) async fn start_with(
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    tollgate_iam::start(settings, SecretString::from(SECRET), clock, life).await
+    tollgate_iam::start(settings, SecretString::from(SECRET), LEASE, clock, life).await
 }
 
 impl Iam {
@@ -324,9 +326,14 @@ impl Iam {
 }
 
 fn post(secret: &str, body: &str) -> String {
+    post_to(CALL_PATH, secret, body)
+}
+
+/// A request of a gateway, as it goes over the wire.
+pub(crate) fn post_to(path: &str, secret: &str, body: &str) -> String {
     let length = body.len();
     format!(
-        "POST {CALL_PATH} HTTP/1.1\r\nHost: iam\r\nAuthorization: Bearer {secret}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: iam\r\nAuthorization: Bearer {secret}\r\n\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
 }

@@ -18,6 +18,7 @@ mod signing;
 mod start;
 mod mint;
 mod transport;
+mod feed;
 mod audit;
 mod durability;
 mod process;

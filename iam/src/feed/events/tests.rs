@@ -139,6 +139,15 @@ fn what_has_no_record_of_its_own_here_is_an_event_too() {
 }
 
 #[test]
+fn of_users_who_are_new_there_is_nothing_to_tell() {
+    let ben = UserId(Uuid::from_u128(6));
+    let grant = Grant { id: GrantId(Uuid::from_u128(7)), subject: Subject::User(ben), ..grant() };
+    let made = [Change::AddUser(User { id: ben, username: "ben".to_owned(), ..ann() })];
+    let given = [Change::AddGrant(grant)];
+    assert_eq!(events_of([made, given].concat()), [""; 0]);
+}
+
+#[test]
 fn an_event_that_an_entry_says_twice_is_told_once() {
     let again = Grant { id: GrantId(Uuid::from_u128(4)), ..grant() };
     let changes = vec![

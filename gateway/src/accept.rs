@@ -26,6 +26,8 @@ use crate::stream::Stream;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 64;
 const MAX_HEAD: usize = 16 << 10;
+/// Behind the drain, for the last answers to be read.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// Out of descriptors: others must end first.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -51,7 +53,7 @@ pub(crate) async fn accept(listener: TcpListener, front: Front) {
         match accepted {
             Ok((stream, address)) => {
                 let peer = Peer { address: address.ip(), secure: front.tls.is_some() };
-                life.tasks.spawn(serve(stream, peer, Arc::clone(&front), life.clone()));
+                life.tasks.spawn(serve(stream, peer, Arc::clone(&front)));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -61,12 +63,14 @@ pub(crate) async fn accept(listener: TcpListener, front: Front) {
     }
 }
 
-async fn serve(stream: TcpStream, peer: Peer, front: Arc<Front>, life: Lifecycle) {
+async fn serve(stream: TcpStream, peer: Peer, front: Arc<Front>) {
+    let handles = Arc::clone(&front.handles);
+    let life = &handles.life;
     // Answers are small and awaited: they must not wait for more to send.
     let _ = stream.set_nodelay(true);
     let stream = match &front.tls {
         None => Stream::Plain(stream),
-        Some(acceptor) => match handshake(acceptor, stream, &life).await {
+        Some(acceptor) => match handshake(acceptor, stream, life).await {
             Some(stream) => stream,
             None => return,
         },
@@ -85,19 +89,16 @@ async fn serve(stream: TcpStream, peer: Peer, front: Arc<Front>, life: Lifecycle
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let mut stopping = false;
-    loop {
-        // The connection is polled by reference: a stop interrupts nothing.
-        tokio::select! {
-            biased;
-            () = life.stop.cancelled(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            // What a peer did to its own connection is no concern of ours.
-            _ = connection.as_mut() => return,
-        }
+    // The connection is polled by reference: a stop interrupts nothing.
+    tokio::select! {
+        biased;
+        () = life.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        // What a peer did to its own connection is no concern of ours.
+        _ = connection.as_mut() => return,
     }
+    // Every request is answered at the end of the drain; who does not read it then is left.
+    let drain = handles.rules.load().limits.drain;
+    let _ = timeout(drain + GOODBYE, connection).await;
 }
 
 /// TLS, in time. A peer that fails it is told so by TLS itself.

@@ -31,6 +31,12 @@ impl Handles {
     pub(crate) fn stop(&self) -> &CancellationToken {
         &self.life.stop
     }
+
+    /// Ends when what runs has had its time after the stop.
+    pub(crate) async fn drained(&self) {
+        self.stop().cancelled().await;
+        tokio::time::sleep(self.rules.load().limits.drain).await;
+    }
 }
 
 /// What a reload replaces, as one value: whoever takes it sees no mix of two. A call takes it once

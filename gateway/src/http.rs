@@ -23,6 +23,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 
+use tollgate_proto::error::ErrorKind;
+
 use crate::handles::Handles;
 use crate::peer::Peer;
 
@@ -53,6 +55,7 @@ pub(crate) fn router(handles: Arc<Handles>) -> Router {
         .merge(requests)
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&handles), end_with_the_drain))
         .layer(from_fn(head::check))
         .layer(from_fn(protect))
         .with_state(handles)
@@ -69,6 +72,20 @@ async fn require_tls(
         return answer::tls_required();
     }
     next.run(request).await
+}
+
+/// Ends the request that a stop can wait for no longer.
+async fn end_with_the_drain(
+    State(handles): State<Arc<Handles>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // An answer that is there counts. Dropping the other cancels what runs, which is meant.
+    tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = handles.drained() => answer::refuse(&ErrorKind::Unavailable.into()),
+    }
 }
 
 /// Headers of every answer: nothing here is a page, and nothing may be kept.

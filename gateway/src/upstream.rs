@@ -73,7 +73,7 @@ impl Upstream {
     /// The servers at these addresses. Idle connections and servers out of reach are looked after
     /// until `life` ends or this is dropped.
     pub(crate) fn new(addresses: &[Address], bounds: &Bounds, life: &Lifecycle) -> Self {
-        let life = Lifecycle { stop: life.stop.child_token(), ..life.clone() };
+        let life = life.part();
         let server = |address| Arc::new(Server::new(address, bounds, &life));
         let servers: Vec<_> = addresses.iter().map(server).collect();
         let turns = Arc::new(Semaphore::new(bounds.max_inflight.min(Semaphore::MAX_PERMITS)));

@@ -11,6 +11,7 @@ pub mod files;
 pub mod memory;
 pub mod listen;
 pub mod tls;
+mod supervisor;
 pub mod lifecycle;
 pub mod probes;
 pub mod command;

@@ -2,14 +2,21 @@
 //!
 //! Every task of a process is spawned on the tracker, so that a stop can wait for it. SIGTERM and
 //! SIGINT stop, a second one of them ends the process at once; SIGHUP reads the configuration again.
+//! The service manager is told of each step.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::supervisor::Supervisor;
+
+/// How long an answer of the probes may take when all else has ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The life of a process.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +27,15 @@ pub struct Lifecycle {
     pub tasks: TaskTracker,
     /// Whether it can do its work no more; then it is not ready.
     pub fault: Fault,
+    /// What tells others how the process is, until all tasks have ended.
+    pub(crate) probes: Probes,
+}
+
+/// What outlives the tasks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Probes {
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
 }
 
 /// Something that failed, and that only a new process heals.
@@ -44,6 +60,12 @@ impl Lifecycle {
         Self::default()
     }
 
+    /// The life of a part, which stops with the whole or before it.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { stop: self.stop.child_token(), ..self.clone() }
+    }
+
     /// Runs until a signal says stop, and calls `reload` for each that asks for it. Then says
     /// *stop* and waits for the tasks: at most for what `patience` gives then, and not beyond a
     /// second signal. The status tells whether all of them ended.
@@ -53,18 +75,32 @@ impl Lifecycle {
         reload: impl Fn(),
         patience: impl FnOnce() -> Duration,
     ) -> ExitCode {
-        let signal = loop {
-            match signals.next().await {
-                Asked::Reload => reload(),
-                Asked::Stop(signal) => break signal,
+        let supervisor = Supervisor::of_environment();
+        let work = async {
+            supervisor.ready();
+            let signal = loop {
+                match signals.next().await {
+                    Asked::Stop(signal) => break signal,
+                    Asked::Reload => {
+                        supervisor.reloading();
+                        reload();
+                        supervisor.ready();
+                    }
+                }
+            };
+            supervisor.stopping();
+            tracing::info!(signal, "stopping");
+            // Both arms only wait, and the process ends behind either.
+            tokio::select! {
+                biased;
+                ended = self.stop(patience()) => ended,
+                () = signals.stop_again() => false,
             }
         };
-        tracing::info!(signal, "stopping");
-        // Both arms only wait, and the process ends behind either.
+        // The second arm never ends.
         let ended = tokio::select! {
-            biased;
-            ended = self.stop(patience()) => ended,
-            () = signals.stop_again() => false,
+            ended = work => ended,
+            never = supervisor.reassure() => match never {},
         };
         if ended {
             return ExitCode::SUCCESS;
@@ -77,7 +113,12 @@ impl Lifecycle {
     pub async fn stop(&self, patience: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();
-        tokio::time::timeout(patience, self.tasks.wait()).await.is_ok()
+        self.probes.tasks.close();
+        let ended = timeout(patience, self.tasks.wait()).await.is_ok();
+        self.probes.stop.cancel();
+        // Whoever asks them slowly holds nothing up.
+        let _ = timeout(LAST_WORDS, self.probes.tasks.wait()).await;
+        ended
     }
 }
 

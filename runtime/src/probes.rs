@@ -1,7 +1,7 @@
 //! `/livez` and `/readyz` on a private port.
 //!
 //! Live: the process answers. Ready: it can do its work now, and says what it lacks if not. One with
-//! a [`Fault`] is not ready any more.
+//! a [`Fault`] is not ready any more, nor is one that stops: it tells so until its work has ended.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use tokio_util::sync::CancellationToken;
 
 use crate::lifecycle::{Fault, Lifecycle};
 use crate::listen::{self, ListenError};
@@ -54,10 +55,10 @@ pub async fn serve(
     let listener = listen::bind(address, setting).await?;
     let bound =
         listener.local_addr().map_err(|source| ListenError::Failed { address, setting, source })?;
-    let stop = life.stop.clone().cancelled_owned();
-    let serving =
-        axum::serve(listener, router(readiness, life.fault.clone())).with_graceful_shutdown(stop);
-    life.tasks.spawn(async move {
+    let stop = life.probes.stop.clone().cancelled_owned();
+    let router = router(readiness, life.fault.clone(), life.stop.clone());
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
+    life.probes.tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the probes ended");
         }
@@ -66,12 +67,13 @@ pub async fn serve(
 }
 
 /// The two probes.
-fn router(readiness: Readiness, fault: Fault) -> Router {
+fn router(readiness: Readiness, fault: Fault, stop: CancellationToken) -> Router {
     Router::new().route("/livez", get(|| async { "ok" })).route(
         "/readyz",
         get(move || async move {
             let lacking = match (fault.get(), readiness.lacking()) {
                 (Some(part), _) => format!("not ready: {part} failed; restart the process"),
+                (None, _) if stop.is_cancelled() => "not ready: stopping".to_owned(),
                 (None, Some(name)) => format!("not ready: {name}"),
                 (None, None) => return (StatusCode::OK, "ok".to_owned()),
             };

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod kill;
+mod drain;
 mod reload;
 mod restart;
+mod supervisor;
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -138,6 +138,13 @@ impl Socket {
         }
     }
 
+    /// Says goodbye, and waits until the server has too.
+    pub async fn leave(mut self) -> anyhow::Result<()> {
+        self.0.close(None).await?;
+        while self.next().await? != Received::Gone {}
+        Ok(())
+    }
+
     /// The code of the close, and the frames before it.
     pub async fn close(&mut self) -> anyhow::Result<(Vec<Value>, u16)> {
         let mut frames = Vec::new();

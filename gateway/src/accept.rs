@@ -19,6 +19,7 @@ use tollgate_runtime::tls::Acceptor;
 use tower::ServiceExt;
 
 use crate::handles::Handles;
+use crate::metrics::{Metrics, TlsFailure};
 use crate::peer::Peer;
 use crate::stream::Stream;
 
@@ -52,10 +53,12 @@ pub(crate) async fn accept(listener: TcpListener, front: Front) {
         };
         match accepted {
             Ok((stream, address)) => {
+                front.handles.metrics.connections.inc();
                 let peer = Peer { address: address.ip(), secure: front.tls.is_some() };
                 life.tasks.spawn(serve(stream, peer, Arc::clone(&front)));
             }
             Err(error) => {
+                front.handles.metrics.accept_errors.inc();
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
             }
@@ -70,7 +73,7 @@ async fn serve(stream: TcpStream, peer: Peer, front: Arc<Front>) {
     let _ = stream.set_nodelay(true);
     let stream = match &front.tls {
         None => Stream::Plain(stream),
-        Some(acceptor) => match handshake(acceptor, stream, life).await {
+        Some(acceptor) => match handshake(acceptor, stream, &front.handles.metrics, life).await {
             Some(stream) => stream,
             None => return,
         },
@@ -102,7 +105,12 @@ async fn serve(stream: TcpStream, peer: Peer, front: Arc<Front>) {
 }
 
 /// TLS, in time. A peer that fails it is told so by TLS itself.
-async fn handshake(acceptor: &Acceptor, stream: TcpStream, life: &Lifecycle) -> Option<Stream> {
+async fn handshake(
+    acceptor: &Acceptor,
+    stream: TcpStream,
+    metrics: &Metrics,
+    life: &Lifecycle,
+) -> Option<Stream> {
     // Nothing is lost when the process stops meanwhile: there was no request yet.
     let outcome = tokio::select! {
         biased;
@@ -112,9 +120,13 @@ async fn handshake(acceptor: &Acceptor, stream: TcpStream, life: &Lifecycle) -> 
     match outcome {
         Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream.into()))),
         Ok(Err(error)) => {
+            metrics.tls_failures.inc(TlsFailure::Failed);
             tracing::debug!(%error, "a TLS handshake failed");
             None
         }
-        Err(_) => None,
+        Err(_) => {
+            metrics.tls_failures.inc(TlsFailure::TooSlow);
+            None
+        }
     }
 }

@@ -12,6 +12,7 @@ use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::config::LinkSettings;
 use tollgate_runtime::lifecycle::Lifecycle;
 use tollgate_runtime::listen::{ListenError, bind, check_plaintext};
+use tollgate_runtime::metrics::Source;
 use tollgate_runtime::probes::{self, Readiness};
 use tollgate_runtime::tls::{Acceptor, TlsError};
 
@@ -23,6 +24,7 @@ use crate::handles::{Handles, Limits, Rhythm, Rules};
 use crate::http;
 use crate::iam::Questions;
 use crate::iam::link::{InvalidLink, Link};
+use crate::metrics::Metrics;
 use crate::origin::{InvalidOrigin, Origins};
 use crate::peer::{InvalidProxy, Proxies};
 use crate::registry::{Registry, RegistryError};
@@ -112,19 +114,22 @@ pub async fn start(
     let (tls, checked) = read(settings)?;
     let iam = Arc::new(Link::new(&settings.iam_url, secret, life)?);
     let listener = bind(settings.listen, "gateway.listen").await?;
+    let metrics = Arc::new(Metrics::default());
+    life.metrics.add(Arc::clone(&metrics) as Arc<dyn Source>);
     let readiness = Readiness::of(&["listener"]);
     let admin = settings.admin_listen;
     let admin_address =
         probes::serve(admin, "gateway.admin_listen", readiness.clone(), life).await?;
     let address = listener.local_addr()?;
 
-    let questions = Arc::new(Questions::new(iam, link.lease.0));
+    let questions = Arc::new(Questions::new(iam, link.lease.0, Arc::clone(&metrics)));
     let rules = make_rules(settings, checked, Arc::clone(&questions), None, life);
     let handles = Arc::new(Handles {
         rules: ArcSwap::from_pointee(rules),
         questions,
         clock,
         life: life.clone(),
+        metrics,
         hasher: RandomState::new(),
     });
     if let Some(acceptor) = &tls {
@@ -168,9 +173,11 @@ fn make_rules(
     before: Option<&Rules>,
     life: &Lifecycle,
 ) -> Rules {
-    let Checked { proxies, registry, origins } = checked;
+    let Checked { proxies, mut registry, origins } = checked;
+    let metrics = questions.metrics();
+    registry.count_in(metrics);
     let before = before.map(|rules| (&rules.registry, &rules.dispatcher.backends));
-    let backends = backend::open(&registry, before, life);
+    let backends = backend::open(&registry, before, metrics, life);
     Rules {
         registry,
         dispatcher: Dispatcher { questions, backends },
@@ -180,6 +187,13 @@ fn make_rules(
         url_token: settings.compat.url_token,
         limits: limits(settings),
     }
+}
+
+/// What a gateway with the built-in registry counts, for the page that documents it.
+pub fn metrics() -> Result<impl Source, StartError> {
+    let metrics = Metrics::default();
+    Registry::load(None)?.count_in(&metrics);
+    Ok(metrics)
 }
 
 /// A heartbeat of nothing would leave no time for anything else.

@@ -11,6 +11,7 @@ use tollgate_proto::iam::{Client, Identity};
 use tollgate_proto::key::{self, Shape};
 
 use crate::iam::{NotAuthenticated, Questions};
+use crate::metrics::Judged;
 
 /// The longest credential: that of a token.
 const MAX_CREDENTIAL: usize = 8_192;
@@ -28,6 +29,12 @@ pub(crate) async fn authenticate(
             Err(reason) => Err(NotAuthenticated::Refused(reason)),
         },
     };
+    let judged = match &outcome {
+        Ok(_) => Judged::Ok,
+        Err(NotAuthenticated::Refused(_)) => Judged::Refused,
+        Err(NotAuthenticated::Unreachable(_)) => Judged::Unreachable,
+    };
+    questions.metrics().authentications.inc((client.via.into(), judged));
     if let Err(reason) = &outcome {
         let address = client.address.as_deref().unwrap_or_default();
         tracing::info!(client.address = address, %reason, "authentication failed");

@@ -16,6 +16,7 @@ use tollgate_proto::json::Object;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::authorise::Permit;
+use crate::metrics::Metrics;
 use crate::registry::{BackendSettings, Registry};
 use crate::reply::{Chunks, Outcome};
 
@@ -40,6 +41,7 @@ pub(crate) type Backends = HashMap<Arc<str>, Arc<dyn Backend>>;
 pub(crate) fn open(
     registry: &Registry,
     before: Option<(&Registry, &Backends)>,
+    metrics: &Metrics,
     life: &Lifecycle,
 ) -> Backends {
     let known = |name: &str, settings: &BackendSettings| {
@@ -53,9 +55,12 @@ pub(crate) fn open(
         }
         match settings {
             BackendSettings::Echo { flows } => Arc::new(echo::Echo::new(flows)),
-            BackendSettings::Http(settings) => {
-                Arc::new(http::Http::new(name.clone(), settings, life))
-            }
+            BackendSettings::Http(settings) => Arc::new(http::Http::new(
+                name.clone(),
+                settings,
+                metrics.upstream_requests.of(name),
+                life,
+            )),
         }
     };
     let backends = registry.backends().iter();

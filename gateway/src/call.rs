@@ -7,11 +7,15 @@ use tollgate_proto::iam::{Check, Operation};
 use tollgate_proto::ids::FlowId;
 use tollgate_proto::json::Object;
 
+use crate::metrics::CallMetrics;
+
 /// A request whose service, workspace and needs are settled.
 #[derive(Debug)]
 pub(crate) struct Call {
     /// What the registry calls it: `text-completion`, `config:get`, `iam:whoami`.
     pub(crate) name: Arc<str>,
+    /// Where its end is counted.
+    pub(crate) metrics: Arc<CallMetrics>,
     /// The service, as the caller named it.
     pub(crate) service: Box<str>,
     /// What must hold before it runs.

@@ -13,6 +13,7 @@ use crate::authorise::{NotPermitted, Permit, authorise};
 use crate::backend::Backends;
 use crate::call::{Call, Target};
 use crate::iam::{NotDone, Questions};
+use crate::metrics::CallEnd;
 use crate::reply::{self, Chunks, Outcome};
 
 /// What running a call takes.
@@ -32,6 +33,7 @@ impl Dispatcher {
         chunks: &Chunks,
     ) -> Outcome {
         let (started, name) = (Instant::now(), call.name.clone());
+        let metrics = Arc::clone(&call.metrics);
         let budget = call.budget;
         let deadline = started.checked_add(budget);
         let mut run = pin!(self.authorise_and_run(&name, identity, client, call, deadline, chunks));
@@ -44,6 +46,8 @@ impl Dispatcher {
                 .await
                 .unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into())),
         };
+        metrics.ends.inc(CallEnd(outcome.as_ref().err().map(|error| error.kind)));
+        metrics.duration.observe(started.elapsed());
         tracing::debug!(
             operation = &*name,
             outcome = outcome.as_ref().map_or_else(|error| error.kind.as_str(), |_| "ok"),

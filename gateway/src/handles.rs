@@ -12,6 +12,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::dispatch::Dispatcher;
 use crate::iam::Questions;
+use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::peer::Proxies;
 use crate::registry::Registry;
@@ -22,6 +23,7 @@ pub(crate) struct Handles {
     pub(crate) questions: Arc<Questions>,
     pub(crate) clock: SharedClock,
     pub(crate) life: Lifecycle,
+    pub(crate) metrics: Arc<Metrics>,
     /// Of frames, to tell a repeated one from another.
     pub(crate) hasher: RandomState,
 }

@@ -8,6 +8,7 @@ mod answer;
 mod auth;
 mod calls;
 mod upgrade;
+mod observe;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,7 @@ pub(crate) fn router(handles: Arc<Handles>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&handles), end_with_the_drain))
         .layer(from_fn(head::check))
         .layer(from_fn(protect))
+        .layer(from_fn_with_state(Arc::clone(&handles), observe::observe))
         .with_state(handles)
 }
 

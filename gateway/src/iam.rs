@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
+use tokio::time::Instant;
 use tollgate_proto::iam::{
     Actor, Check, Client, Decision, Identity, Operation, Outcome, Question, Refusal, RefusalKind,
     Reply,
 };
 
+use crate::metrics::{Answered, Asked, Cached, Found, Metrics};
 use cache::Cache;
 
 /// IAM gave no answer that can be used. The reason is for the log.
@@ -62,11 +64,35 @@ pub(crate) enum NotDone {
 pub(crate) struct Questions {
     iam: Arc<dyn Iam>,
     cache: Cache,
+    metrics: Arc<Metrics>,
 }
 
 impl Questions {
-    pub(crate) fn new(iam: Arc<dyn Iam>, lease: Duration) -> Self {
-        Self { iam, cache: Cache::new(lease) }
+    pub(crate) fn new(iam: Arc<dyn Iam>, lease: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { iam, cache: Cache::new(lease), metrics }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    async fn ask(&self, question: Question, client: &Client) -> Result<Outcome, Unreachable> {
+        let (asked, started) = (Asked::from(&question), Instant::now());
+        let outcome = self.iam.ask(question, client).await;
+        let answered = match &outcome {
+            Ok(Outcome::Refused(_)) => Answered::Refused,
+            Ok(_) => Answered::Ok,
+            Err(_) => Answered::Unreachable,
+        };
+        self.metrics.iam_questions.inc((asked, answered));
+        self.metrics.iam_question_duration_seconds.observe(started.elapsed());
+        outcome
+    }
+
+    fn count_look_up<T>(&self, cache: Cached, found: Option<T>) -> Option<T> {
+        let outcome = if found.is_some() { Found::Hit } else { Found::Miss };
+        self.metrics.cache_lookups.inc((cache, outcome));
+        found
     }
 
     /// Whose credential is this?
@@ -76,11 +102,11 @@ impl Questions {
         client: &Client,
     ) -> Result<Arc<Identity>, NotAuthenticated> {
         let key = Cache::credential_key(credential);
-        if let Some(identity) = self.cache.identity(&key) {
+        if let Some(identity) = self.count_look_up(Cached::Identity, self.cache.identity(&key)) {
             return Ok(identity);
         }
         let question = Question::Authenticate { credential: credential.clone() };
-        match self.iam.ask(question, client).await? {
+        match self.ask(question, client).await? {
             Outcome::Identity(identity) => {
                 let identity = Arc::new(identity);
                 self.cache.keep_identity(key, &identity);
@@ -98,11 +124,12 @@ impl Questions {
         check: &Check,
         client: &Client,
     ) -> Result<Decision, Unreachable> {
-        if let Some(decision) = self.cache.decision(identity, check) {
+        let kept = self.cache.decision(identity, check);
+        if let Some(decision) = self.count_look_up(Cached::Decision, kept) {
             return Ok(decision);
         }
         let question = Question::Authorise { actor: identity.actor.clone(), check: check.clone() };
-        match self.iam.ask(question, client).await? {
+        match self.ask(question, client).await? {
             Outcome::Decision(decision) => {
                 self.cache.keep_decision(identity, check, decision);
                 Ok(decision)
@@ -144,7 +171,7 @@ impl Questions {
     ) -> Result<Reply, NotDone> {
         let asserted = actor.clone().filter(|_| !is_proof_asked(&operation));
         let question = Question::Operate { actor, operation };
-        match self.iam.ask(question, client).await? {
+        match self.ask(question, client).await? {
             Outcome::Reply(reply) => Ok(reply),
             Outcome::Refused(refusal) => match asserted {
                 Some(actor) if refusal.kind == RefusalKind::AuthFailed => {

@@ -23,11 +23,12 @@ mod reply;
 mod http;
 mod handles;
 mod call;
+mod metrics;
 mod iam;
 mod upstream;
 mod origin;
 pub mod config;
 mod app;
 
-pub use app::{Running, StartError, check, start};
+pub use app::{Running, StartError, check, metrics, start};
 pub use config::{DEFAULTS, GatewaySettings};

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tollgate_proto::capability::Capability;
 
+use crate::metrics::{CallMetrics, Metrics};
 pub(crate) use backends::{BackendSettings, HttpSettings};
 pub(crate) use file::RegistryError;
 
@@ -35,6 +36,8 @@ pub(crate) struct Entry {
     pub(crate) backend: Option<Arc<str>>,
     /// How long one call may take.
     pub(crate) timeout: Duration,
+    /// Where its calls are counted.
+    pub(crate) metrics: Arc<CallMetrics>,
 }
 
 /// What the caller needs.
@@ -75,6 +78,15 @@ impl Registry {
     /// An operation of a service of the workspace, or of IAM.
     pub(crate) fn operation(&self, service: &str, operation: &str) -> Option<&Entry> {
         self.services.get(service)?.get(operation)
+    }
+
+    /// Counts calls there from here on, each under the name of its operation.
+    pub(crate) fn count_in(&mut self, metrics: &Metrics) {
+        let prefixes = self.flow_prefixes.iter_mut().map(|(_, entry)| entry);
+        let operations = self.services.values_mut().flat_map(HashMap::values_mut);
+        for entry in self.flow_services.values_mut().chain(prefixes).chain(operations) {
+            entry.metrics = metrics.calls.of(&entry.name);
+        }
     }
 
     /// The backends that entries name.

@@ -16,6 +16,7 @@ mod reauth;
 mod authority;
 mod frames;
 mod calls;
+mod counts;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -40,6 +41,7 @@ use crate::reply::Reply;
 use crate::socket::{End, Io, Socket};
 use authority::{Checking, Verdict};
 use calls::{Ended, WaitingCall};
+use counts::Counted;
 use heartbeat::Pulse;
 use inflight::Inflight;
 use phase::Phase;
@@ -81,6 +83,7 @@ struct Session {
     tasks: JoinSet<Ended>,
     timers: Timers,
     draining: bool,
+    counted: Counted,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -159,6 +162,7 @@ impl Session {
             tasks: JoinSet::new(),
             timers: Timers::new(limits.auth_deadline),
             draining: false,
+            counted: Counted::new(Arc::clone(&handles.metrics)),
             stop: Box::pin(handles.stop().clone().cancelled_owned()),
             handles,
         }
@@ -254,6 +258,7 @@ impl Session {
     }
 
     async fn flush(&mut self) -> Flow {
+        self.count();
         if self.socket.backlog().is_none() {
             return Flow::Continue(());
         }
@@ -284,32 +289,21 @@ impl Session {
         Flow::Continue(())
     }
 
-    /// Ends what runs, says why, and closes. Nobody is authenticated from the first line on.
+    /// Ends what runs, says why, and closes: no frame is taken from here on.
     async fn end(mut self, ending: Ending) {
-        self.identity = None;
-        let code = match ending {
-            Ending::Close(code) => Some(code),
-            Ending::Closed | Ending::Gone => None,
-        };
-        tracing::info!(
-            conn.id = %self.id,
-            client.address = self.client.address.as_deref().unwrap_or_default(),
-            code = code.map_or(0, CloseCode::code),
-            reason = code.map_or("client", CloseCode::reason),
-            "connection closed"
-        );
-        let Some(code) = code else {
-            if ending == Ending::Closed {
-                self.socket.finish().await;
+        if let Ending::Close(code) = ending {
+            self.end_calls(ErrorKind::Unavailable);
+            self.refuse_held(ErrorKind::Unavailable);
+            if self.greeted {
+                self.socket.write(Notice::closing(code).write());
             }
-            return;
-        };
-        self.end_calls(ErrorKind::Unavailable);
-        self.refuse_held(ErrorKind::Unavailable);
-        if self.greeted {
-            self.socket.write(Notice::closing(code).write());
         }
-        self.socket.close(code).await;
+        self.tell_end(ending);
+        match ending {
+            Ending::Close(code) => self.socket.close(code).await,
+            Ending::Closed => self.socket.finish().await,
+            Ending::Gone => {}
+        }
     }
 }
 

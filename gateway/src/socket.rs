@@ -36,6 +36,27 @@ pub(crate) enum Io {
     Flushed,
 }
 
+/// Messages with something in them, and what is in them.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Traffic {
+    pub(crate) received: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent: u64,
+    pub(crate) sent_bytes: u64,
+}
+
+impl Traffic {
+    fn receive(&mut self, bytes: usize) {
+        self.received += 1;
+        self.received_bytes += bytes as u64;
+    }
+
+    fn send(&mut self, bytes: usize) {
+        self.sent += 1;
+        self.sent_bytes += bytes as u64;
+    }
+}
+
 /// One client's socket.
 pub(crate) struct Socket {
     stream: Stream,
@@ -48,6 +69,7 @@ pub(crate) struct Socket {
     piled: usize,
     /// Bytes that the operating system has taken, ever: tells a slow reader from a stuck one.
     sent: u64,
+    traffic: Traffic,
 }
 
 impl Socket {
@@ -60,7 +82,20 @@ impl Socket {
             .max_message_size(Some(STRANGER_MESSAGE))
             .max_frame_size(Some(STRANGER_MESSAGE));
         let protocol = WebSocketContext::from_partially_read(early, Role::Server, Some(config));
-        Self { stream, protocol, unflushed: false, queued: 0, piled: 0, sent: 0 }
+        Self {
+            stream,
+            protocol,
+            unflushed: false,
+            queued: 0,
+            piled: 0,
+            sent: 0,
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// What came and went so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Raises the limits for a peer that has authenticated.

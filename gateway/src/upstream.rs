@@ -20,9 +20,11 @@ use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use rand::RngExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 use tollgate_runtime::lifecycle::Lifecycle;
 
+use crate::metrics::{Sent, UpstreamMetrics};
 pub(crate) use address::Address;
 use connection::{Attempt, Connection};
 use server::{Server, Slot};
@@ -44,6 +46,7 @@ pub(crate) struct Bounds {
 pub(crate) struct Upstream {
     servers: Vec<Arc<Server>>,
     turns: Arc<Semaphore>,
+    metrics: Arc<UpstreamMetrics>,
     /// Ends what looks after the servers.
     _life: DropGuard,
 }
@@ -72,19 +75,36 @@ pub(crate) struct Answer {
 impl Upstream {
     /// The servers at these addresses. Idle connections and servers out of reach are looked after
     /// until `life` ends or this is dropped.
-    pub(crate) fn new(addresses: &[Address], bounds: &Bounds, life: &Lifecycle) -> Self {
+    pub(crate) fn new(
+        addresses: &[Address],
+        bounds: &Bounds,
+        metrics: Arc<UpstreamMetrics>,
+        life: &Lifecycle,
+    ) -> Self {
         let life = life.part();
-        let server = |address| Arc::new(Server::new(address, bounds, &life));
+        let server = |address| Arc::new(Server::new(address, bounds, Arc::clone(&metrics), &life));
         let servers: Vec<_> = addresses.iter().map(server).collect();
         let turns = Arc::new(Semaphore::new(bounds.max_inflight.min(Semaphore::MAX_PERMITS)));
         life.tasks.spawn(server::sweep(servers.clone(), bounds.idle_timeout, life.stop.clone()));
-        Self { servers, turns, _life: life.stop.drop_guard() }
+        Self { servers, turns, metrics, _life: life.stop.drop_guard() }
     }
 
     /// Posts a body. A server that cannot be reached is passed over for another, each is tried
     /// once; when all are known to be out of reach they are tried all the same, because a refused
     /// connection costs less than a call that need not have failed.
     pub(crate) async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+        let mut request = Measured::begin(&self.metrics);
+        let answer = self.send(headers, body).await;
+        request.sent = match &answer {
+            Ok(_) => Sent::Answered,
+            Err(Failure::Busy) => Sent::Busy,
+            Err(Failure::Unreachable(_)) => Sent::Unreachable,
+            Err(Failure::Broken(_)) => Sent::Broken,
+        };
+        answer
+    }
+
+    async fn send(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
         let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_| Failure::Busy)?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
@@ -101,6 +121,28 @@ impl Upstream {
             }
         }
         Err(Failure::Unreachable(reason))
+    }
+}
+
+/// A request that is counted when its answer has begun, or when nobody waits for it any more.
+struct Measured<'a> {
+    metrics: &'a UpstreamMetrics,
+    started: Instant,
+    sent: Sent,
+}
+
+impl<'a> Measured<'a> {
+    fn begin(metrics: &'a UpstreamMetrics) -> Self {
+        Self { metrics, started: Instant::now(), sent: Sent::Dropped }
+    }
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.metrics.sent.inc(self.sent);
+        if self.sent == Sent::Answered {
+            self.metrics.duration.observe(self.started.elapsed());
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What each of Tollgate's processes does besides its work: read its configuration, tell the
-//! time, listen, log, say how it is, and stop in order.
+//! time, listen, log, count, say how it is, and stop in order.
 //!
 //! Never: anything about frames, users or policy.
 
@@ -12,6 +12,7 @@ pub mod memory;
 pub mod listen;
 pub mod tls;
 mod supervisor;
+pub mod metrics;
 pub mod lifecycle;
 pub mod probes;
 pub mod command;

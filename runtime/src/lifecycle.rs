@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::metrics::Exposition;
 use crate::supervisor::Supervisor;
 
 /// How long an answer of the probes may take when all else has ended.
@@ -27,6 +28,8 @@ pub struct Lifecycle {
     pub tasks: TaskTracker,
     /// Whether it can do its work no more; then it is not ready.
     pub fault: Fault,
+    /// What its services count.
+    pub metrics: Exposition,
     /// What tells others how the process is, until all tasks have ended.
     pub(crate) probes: Probes,
 }

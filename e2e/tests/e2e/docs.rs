@@ -1,11 +1,13 @@
 //! What the documents say is what the code has.
 
+use std::fmt::Write;
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::ErrorKind;
+use tollgate_runtime::metrics::{Process, Source};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -27,6 +29,37 @@ fn every_setting_is_documented() {
          (Made by `UPDATE_EXPECT=1 cargo test -p tollgate-e2e docs`.)\n"
     );
     expect_file!["../../../docs/CONFIG.md"].assert_eq(&text);
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let gateway = tollgate_gateway::metrics().unwrap();
+    let sources: [(&str, &dyn Source); 2] = [("Gateway", &gateway), ("Process", &Process::new())];
+    let mut text = "# Metrics\n\n\
+         `GET /metrics` on `gateway.admin_listen` and `iam.admin_listen`, as OpenMetrics text; `tollgate` shows \
+         those of both\nservices on `gateway.admin_listen`. [OPERATIONS.md](OPERATIONS.md) says what to watch.\n\n\
+         Every label has a closed set of values: those of a table of the protocol, or the operations and \
+         backends that the\nregistry names. No id, and nothing that a client chooses, is ever a label.\n"
+        .to_owned();
+    for (title, source) in sources {
+        writeln!(text, "\n## {title}\n\n| name | type | labels | unit | meaning |").unwrap();
+        writeln!(text, "|---|---|---|---|---|").unwrap();
+        for metric in source.list() {
+            let labels = metric.labels.iter().map(|label| format!("`{label}`"));
+            writeln!(
+                text,
+                "| `{}` | {} | {} | {} | {} |",
+                metric.full_name(source.prefix()),
+                metric.kind(),
+                labels.collect::<Vec<_>>().join(" "),
+                metric.unit().unwrap_or_default(),
+                metric.help
+            )
+            .unwrap();
+        }
+    }
+    text.push_str("\n(Made by `UPDATE_EXPECT=1 cargo test -p tollgate-e2e docs`.)\n");
+    expect_file!["../../../docs/METRICS.md"].assert_eq(&text);
 }
 
 #[test]

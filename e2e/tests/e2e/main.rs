@@ -8,6 +8,7 @@ mod backends;
 mod docs;
 mod head;
 mod http;
+mod metrics;
 mod openapi;
 mod permissions;
 mod python;

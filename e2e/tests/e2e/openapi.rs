@@ -156,7 +156,9 @@ async fn whatever_is_not_documented_is_404_or_405() -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     let not_found = (404, "404: Not Found");
-    for path in ["/", "/api/v1", "/API/v1/socket", "/api/v1/socket/", "/livez", "/v1/call"] {
+    for path in
+        ["/", "/api/v1", "/API/v1/socket", "/api/v1/socket/", "/livez", "/metrics", "/v1/call"]
+    {
         check("GET", path, not_found).await?;
     }
     for path in ["/api/v1/iam/", "/api/v1//iam", "/api/v1/%69am", "/api/v1/flow/default/service"] {

@@ -15,6 +15,7 @@ const LEASE: Duration = Duration::from_secs(5);
 fn call(needs: Needs) -> Call {
     Call {
         name: "test".into(),
+        metrics: Arc::default(),
         service: "test".into(),
         needs,
         flow: None,
@@ -31,7 +32,7 @@ fn on(workspace: &str) -> Needs {
 
 fn table() -> (Arc<TableIam>, Questions) {
     let iam = Arc::new(TableIam::knowing(&[(KEY, identity("ann"))]));
-    (iam.clone(), Questions::new(iam, LEASE))
+    (iam.clone(), Questions::new(iam, LEASE, Arc::default()))
 }
 
 async fn ask(questions: &Questions, who: Option<&str>, needs: Needs) -> Result<(), ErrorKind> {

@@ -23,6 +23,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 use super::Backend;
 use crate::authorise::Permit;
+use crate::metrics::UpstreamMetrics;
 use crate::registry::HttpSettings;
 use crate::reply::{Chunks, Outcome};
 use crate::upstream::{Failure, Upstream};
@@ -44,7 +45,12 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(name: Arc<str>, settings: &HttpSettings, life: &Lifecycle) -> Self {
+    pub(super) fn new(
+        name: Arc<str>,
+        settings: &HttpSettings,
+        metrics: Arc<UpstreamMetrics>,
+        life: &Lifecycle,
+    ) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let accepted = "application/json, application/x-ndjson, text/event-stream";
@@ -52,7 +58,7 @@ impl Http {
         if let Some(authorization) = &settings.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        let upstream = Upstream::new(&settings.addresses, &settings.bounds, life);
+        let upstream = Upstream::new(&settings.addresses, &settings.bounds, metrics, life);
         Self { name, upstream, headers, max_answer: settings.max_answer }
     }
 

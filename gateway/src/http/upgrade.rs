@@ -22,6 +22,7 @@ use tollgate_proto::secret::SecretString;
 use super::answer::wrong_method;
 use super::calls::bearer;
 use crate::handles::{Handles, Rules};
+use crate::metrics::Closed;
 use crate::peer::Peer;
 use crate::session::{self, Arrival};
 use crate::socket::Socket;
@@ -74,6 +75,8 @@ pub(super) async fn socket(
                 reason,
                 "socket closed unheard"
             );
+            handles.metrics.sockets.inc();
+            handles.metrics.socket_closes.inc(Closed::Ours(CloseCode::Policy));
             socket.close(CloseCode::Policy).await;
         } else {
             session::serve(socket, handles, arrival).await;

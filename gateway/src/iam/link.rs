@@ -79,7 +79,7 @@ impl Link {
         ];
         let line = Arc::new(Line {
             asking: Semaphore::new(MAX_ASKING),
-            iam: Upstream::new(&[address], &BOUNDS, lifecycle),
+            iam: Upstream::new(&[address], &BOUNDS, Arc::default(), lifecycle),
             headers: headers.into_iter().collect(),
             seen: Mutex::new(None),
         });

@@ -134,6 +134,7 @@ impl Reader {
         Ok(Entry {
             name: name.into(),
             requirement,
+            metrics: Arc::default(),
             backend: self.backend(name, stanza.backend.as_deref())?,
             timeout: stanza.timeout.unwrap_or(DEFAULT_TIMEOUT).0,
         })
@@ -154,6 +155,7 @@ impl Reader {
             }
             let entry = Entry {
                 name: format!("{name}:{operation}").into(),
+                metrics: Arc::default(),
                 requirement,
                 backend: backend.clone(),
                 timeout,

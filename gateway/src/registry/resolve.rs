@@ -75,6 +75,7 @@ impl Registry {
         };
         Ok(Call {
             name: entry.name.clone(),
+            metrics: entry.metrics.clone(),
             service: (&*request.service).into(),
             needs: needs(entry.requirement, resource),
             flow,
@@ -96,6 +97,7 @@ fn resolve_iam(entry: &Entry, request: &Request<'_>, body: &Object<'_>) -> Resul
     };
     Ok(Call {
         name: entry.name.clone(),
+        metrics: entry.metrics.clone(),
         service: IAM.into(),
         needs,
         flow: None,

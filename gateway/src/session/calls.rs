@@ -185,7 +185,7 @@ impl Session {
         if outcome.is_err() || self.terms.allow(&frame) {
             self.socket.write(frame);
         } else {
-            self.refuse(&id, &frame_too_large());
+            self.write_error(&id, &frame_too_large());
         }
     }
 
@@ -205,8 +205,13 @@ impl Session {
     /// Gives every call that is in flight its last frame.
     pub(super) fn end_calls(&mut self, kind: ErrorKind) {
         for id in self.inflight.end_all() {
-            self.refuse(&id, &kind.into());
+            self.write_error(&id, &kind.into());
         }
+    }
+
+    /// The last frame of a call that others have ended.
+    pub(super) fn write_error(&mut self, id: &str, error: &WireError) {
+        self.socket.write(reply::error_frame(Some(id), error));
     }
 }
 

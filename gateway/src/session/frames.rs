@@ -11,6 +11,7 @@ use tollgate_proto::frame::server::write_pong;
 use tollgate_proto::json::{Json, Limits};
 
 use super::{Ending, Flow, Session};
+use crate::metrics::Error;
 use crate::reply;
 use crate::socket::Incoming;
 
@@ -70,12 +71,14 @@ impl Session {
         Flow::Continue(())
     }
 
-    /// Answers a call, or a frame like one, with an error.
+    /// Answers a frame that does not become a call.
     pub(super) fn refuse(&mut self, id: &str, error: &WireError) {
+        self.handles.metrics.frames_refused.inc(Error(error.kind));
         self.socket.write(reply::error_frame(Some(id), error));
     }
 
     fn on_malformed(&mut self, malformed: &Malformed<'_>) -> Flow {
+        self.handles.metrics.frames_refused.inc(Error(malformed.kind));
         self.socket.write(reply::malformed_frame(malformed));
         self.malformed += 1;
         if self.malformed >= MAX_MALFORMED {
@@ -130,7 +133,7 @@ impl Session {
         };
         // A call that has ended already had its last frame.
         if cancelled {
-            self.refuse(id.get(), &ErrorKind::Cancelled.into());
+            self.write_error(id.get(), &ErrorKind::Cancelled.into());
             self.start_waiting();
         }
     }

@@ -171,6 +171,16 @@ impl<W> Inflight<W> {
         self.ids().into_iter().filter_map(|(number, _)| self.end(number)).collect()
     }
 
+    /// How many calls were taken in so far.
+    pub(super) fn admitted(&self) -> u64 {
+        self.next
+    }
+
+    /// How many run, and how many wait.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.running, self.waiting.len())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }

@@ -112,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn each_call_is_judged_and_all_at_once() {
         let iam = Arc::new(TableIam::default());
-        let questions = Questions::new(iam.clone(), Duration::from_secs(5));
+        let questions = Questions::new(iam.clone(), Duration::from_secs(5), Arc::default());
         let check = async |workspaces: &[&str]| {
             let claims = workspaces.iter().zip(0..).map(|(workspace, number)| {
                 let resource = Resource::Workspace { workspace: workspace.parse().unwrap() };

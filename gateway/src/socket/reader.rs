@@ -41,8 +41,14 @@ impl Socket {
         let Self { stream, protocol, sent, .. } = self;
         let read = protocol.read(&mut Ready { stream, cx, sent });
         Poll::Ready(match read {
-            Ok(Message::Text(text)) => Incoming::Text(text),
-            Ok(Message::Binary(bytes)) => Incoming::Binary(bytes),
+            Ok(Message::Text(text)) => {
+                self.traffic.receive(text.len());
+                Incoming::Text(text)
+            }
+            Ok(Message::Binary(bytes)) => {
+                self.traffic.receive(bytes.len());
+                Incoming::Binary(bytes)
+            }
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
                 self.unflushed = true;
                 Incoming::Control

@@ -26,6 +26,7 @@ impl Socket {
     /// Puts a text message into the write buffer.
     pub(crate) fn write(&mut self, text: String) {
         self.unflushed = true;
+        self.traffic.send(text.len());
         if !self.has_room() {
             self.piled = self.piled.saturating_add(text.len());
         }

@@ -21,6 +21,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 use super::connection::{Attempt, Connection};
 use super::{Address, Bounds};
+use crate::metrics::UpstreamMetrics;
 use crate::stream::Stream;
 
 /// Between the probes of a server out of reach: doubling from the first to the last.
@@ -35,6 +36,7 @@ pub(super) struct Server {
     address: Address,
     bounds: Bounds,
     life: Lifecycle,
+    metrics: Arc<UpstreamMetrics>,
     /// The newest is at the back and used first: the others get old enough to be closed.
     idle: Mutex<VecDeque<Idle>>,
     running: AtomicUsize,
@@ -51,11 +53,17 @@ struct Idle {
 pub(super) struct Slot(Arc<Server>);
 
 impl Server {
-    pub(super) fn new(address: &Address, bounds: &Bounds, life: &Lifecycle) -> Self {
+    pub(super) fn new(
+        address: &Address,
+        bounds: &Bounds,
+        metrics: Arc<UpstreamMetrics>,
+        life: &Lifecycle,
+    ) -> Self {
         Self {
             address: address.clone(),
             bounds: bounds.clone(),
             life: life.clone(),
+            metrics,
             idle: Mutex::default(),
             running: AtomicUsize::new(0),
             out_of_reach: AtomicBool::new(false),
@@ -99,6 +107,7 @@ impl Server {
     /// Passes the server over until a probe reaches it.
     fn lose(self: &Arc<Self>, reason: &str) {
         if !self.out_of_reach.swap(true, Ordering::Relaxed) {
+            self.metrics.lost.add(1);
             tracing::warn!(server = ?self.address.authority, reason, "a server is out of reach");
             self.life.tasks.spawn(probe(Arc::clone(self)));
         }
@@ -178,16 +187,17 @@ async fn probe(server: Arc<Server>) {
         // Both arms only wait.
         tokio::select! {
             biased;
-            () = server.life.stop.cancelled() => return,
+            () = server.life.stop.cancelled() => break,
             () = sleep(jittered) => {}
         }
         if server.connect().await.is_ok() {
             tracing::info!(server = ?server.address.authority, "a server is in reach again");
             server.out_of_reach.store(false, Ordering::Relaxed);
-            return;
+            break;
         }
         pause = (pause * 2).min(LAST_PAUSE);
     }
+    server.metrics.lost.add(-1);
 }
 
 /// Closes idle connections that have become old, until the stop closes them all.

@@ -26,7 +26,7 @@ pub(super) async fn drive(visitor: &mut Visitor) -> anyhow::Result<()> {
         assert_eq!(visitor.send(tollgate.address, to, &[], b"").await?.status, 400);
         assert_eq!(visitor.send(tollgate.address, to, &handshake[..3], b"").await?.status, 400);
     }
-    for path in ["/livez", "/readyz"] {
+    for path in ["/livez", "/readyz", "/metrics"] {
         let route = format!("GET {path}");
         let to = (&*route, path);
         assert_eq!(visitor.send(tollgate.admin_address, to, &[], b"").await?.status, 200);

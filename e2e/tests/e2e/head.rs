@@ -3,6 +3,7 @@
 mod paths;
 mod refused;
 mod shared;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::time::Duration;

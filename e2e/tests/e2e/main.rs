@@ -9,6 +9,7 @@ mod docs;
 mod head;
 mod http;
 mod metrics;
+mod limits;
 mod openapi;
 mod permissions;
 mod python;

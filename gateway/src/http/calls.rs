@@ -157,7 +157,7 @@ fn parse(body: &str, limits: Limits) -> Result<Object<'_>, &'static str> {
         ObjectError::NotJson => "invalid json",
         ObjectError::NotAnObject => "body must be an object",
         ObjectError::DuplicateKey => "a key is repeated",
-        ObjectError::BeyondLimits => "nested too deep or too many members",
+        ObjectError::BeyondLimits => "nested too deep, too many members or a number too long",
     })
 }
 

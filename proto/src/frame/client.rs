@@ -182,7 +182,7 @@ impl<'a> ClientFrame<'a> {
             ObjectError::BeyondLimits => Malformed {
                 id: id_of_huge(text),
                 kind: ErrorKind::InvalidRequest,
-                message: "the frame is nested too deep or has too many members",
+                message: "the frame is nested too deep, or has too many members or too long a number",
             },
         })?;
         if envelope.id.is_some_and(|id| id.get().len() > MAX_ID) {

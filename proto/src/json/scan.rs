@@ -11,6 +11,9 @@ use super::{Json, Limits, ObjectError};
 /// Deeper than this nothing is followed, whatever the limits say: one bit a level.
 const DEEPEST: usize = u64::BITS as usize;
 
+/// Digits of one number: more than any reader needs, and what makes some of them slow.
+const MAX_DIGITS: usize = 64;
+
 /// One pass over one text.
 pub(crate) struct Scanner<'a> {
     text: &'a str,
@@ -229,6 +232,7 @@ impl<'a> Scanner<'a> {
 
     /// The rest of a number whose first byte has been read.
     fn number(&mut self, first: u8) -> Scan<()> {
+        let start = self.position() - 1;
         let rest = match (first, self.rest) {
             (b'-', [b'0', rest @ ..]) | (b'0', rest) => rest,
             (b'-', [b'1'..=b'9', rest @ ..]) | (b'1'..=b'9', rest) => after_digits(rest),
@@ -245,6 +249,12 @@ impl<'a> Scanner<'a> {
             [b'e' | b'E', ..] => return Err(ObjectError::NotJson),
             _ => rest,
         };
+        let number = self.since(start).as_bytes();
+        let digits = || number.iter().filter(|byte| byte.is_ascii_digit()).count();
+        // What is short needs no count.
+        if number.len() > MAX_DIGITS && digits() > MAX_DIGITS {
+            return Err(ObjectError::BeyondLimits);
+        }
         Ok(())
     }
 

@@ -42,6 +42,7 @@ fn broken_bodies() -> Vec<(&'static str, Vec<u8>)> {
     let json = |body: &str| json_answer("200 OK", body).into();
     let status = |line: &str| answer(&format!("HTTP/1.1 {line}"), &["content-length: 0"], "");
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64));
+    let long = format!("{{\"a\":{}}}", "1".repeat(65));
     let mut bytes = json_answer("200 OK", "{\"a\":\"?\"}").into_bytes();
     bytes.iter_mut().filter(|byte| **byte == b'?').for_each(|byte| *byte = 0xff);
     vec![
@@ -52,6 +53,7 @@ fn broken_bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("more behind the object", json("{}{}")),
         ("a repeated key", json("{\"a\":1,\"a\":2}")),
         ("deep nesting", json(&deep)),
+        ("a long number", json(&long)),
         ("not UTF-8", bytes),
         ("another type", answer(OK, &["content-type: text/html", "content-length: 2"], "{}")),
         ("no type", answer(OK, &["content-length: 2"], "{}")),

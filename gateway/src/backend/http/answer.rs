@@ -147,7 +147,8 @@ fn tells_an_error(text: &str) -> bool {
     matches!(error, Some(Ok(error)) if error.text("type").is_some() && error.text("message").is_some())
 }
 
-/// The one careful pass: an object, not nested too deep. Its size is bounded by its bytes.
+/// The one careful pass: an object, not nested too deep, no number too long. Its size is bounded
+/// by its bytes.
 fn parse(text: &str) -> Result<Object<'_>, Failed> {
     let object = Object::parse(text, Limits::BACKEND);
     object.map_err(|error| broken(format!("its answer cannot be used: {error}")))

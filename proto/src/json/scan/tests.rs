@@ -96,6 +96,16 @@ fn depth_and_tokens_are_limited_outside_strings() {
     assert_eq!(scan(&members(1_000), Limits::STRANGER), beyond);
 }
 
+#[test]
+fn digits_are_limited_number_by_number() {
+    let number = |digits: usize| format!("[1, -{}.00E+0]", "1".repeat(digits - 3));
+    for limits in [Limits::STRANGER, WIDE] {
+        assert!(scan(&number(64), limits).is_ok());
+        assert_eq!(scan(&number(65), limits), Err(ObjectError::BeyondLimits));
+        assert!(scan(&format!("\"{}\"", "1".repeat(65)), limits).is_ok());
+    }
+}
+
 proptest! {
     #[test]
     fn it_takes_what_serde_json_takes_of_anything(

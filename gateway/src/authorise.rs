@@ -3,20 +3,58 @@
 //! Here and nowhere else. A [`Permit`] has private fields, dispatch takes nothing but a permit:
 //! code that skips the check does not compile.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::iam::{Check, Client, Decision, Identity};
 use tollgate_proto::ids::WorkspaceId;
 
 use crate::call::{Call, Needs, Target};
+use crate::iam::cache::Decided;
 use crate::iam::{Questions, Unreachable};
+
+/// Decisions that a caller remembers; one more, and it begins anew.
+const MAX_REMEMBERED: usize = 8;
+
+/// Who calls: an identity on one socket, and what was decided about it of late. A client does few
+/// things many times, so most calls are authorised without a look at what all sockets share.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    identity: Arc<Identity>,
+    remembered: Mutex<Vec<(Check, Decided)>>,
+}
+
+impl Caller {
+    pub(crate) fn new(identity: Arc<Identity>) -> Self {
+        Self { identity, remembered: Mutex::default() }
+    }
+
+    /// As whom it calls.
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    fn recall(&self, check: &Check) -> Option<Decided> {
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.iter().find(|(known, _)| known == check).map(|(_, decided)| *decided)
+    }
+
+    fn remember(&self, check: &Check, decided: Decided) {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.retain(|(known, _)| known != check);
+        if remembered.len() >= MAX_REMEMBERED {
+            remembered.clear();
+        }
+        remembered.push((check.clone(), decided));
+    }
+}
 
 /// Proof that a call may run.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    call: Call,
-    identity: Option<Arc<Identity>>,
+    call: Box<Call>,
+    caller: Option<Arc<Caller>>,
     client: Arc<Client>,
 }
 
@@ -28,7 +66,7 @@ impl Permit {
 
     /// Who calls; nobody for a public operation.
     pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
-        self.identity.as_ref()
+        self.caller.as_deref().map(Caller::identity)
     }
 
     /// The workspace that it was authorised for.
@@ -75,29 +113,39 @@ impl NotPermitted {
 /// Makes the permit, or says why not.
 pub(crate) async fn authorise(
     questions: &Questions,
-    identity: Option<Arc<Identity>>,
+    caller: Option<Arc<Caller>>,
     client: Arc<Client>,
-    call: Call,
+    call: Box<Call>,
+    now: Instant,
 ) -> Result<Permit, NotPermitted> {
-    match (&call.needs, &identity) {
+    match (&call.needs, &caller) {
         // IAM decides on an operation of its own against the record that it concerns: the
         // gateway has never seen that record, so a check here could only be wrong or late.
         (Needs::Nothing, _) | (Needs::Identity, Some(_)) => {}
         (Needs::Identity | Needs::Check(_), None) => return Err(NotPermitted::Anonymous),
-        (Needs::Check(check), Some(identity)) => {
-            decide(questions, identity, check, &client).await?;
+        (Needs::Check(check), Some(caller)) => {
+            decide(questions, caller, check, &client, now).await?;
         }
     }
-    Ok(Permit { call, identity, client })
+    Ok(Permit { call, caller, client })
 }
 
 async fn decide(
     questions: &Questions,
-    identity: &Identity,
+    caller: &Caller,
     check: &Check,
     client: &Client,
+    now: Instant,
 ) -> Result<(), NotPermitted> {
-    match questions.authorise(identity, check, client).await? {
+    let remembered = caller.recall(check);
+    let decision = if let Some(decision) = remembered.and_then(|it| questions.again(&it, now)) {
+        decision
+    } else {
+        let decided = questions.authorise(&caller.identity, check, client).await?;
+        caller.remember(check, decided);
+        decided.decision
+    };
+    match decision {
         Decision::Allow => Ok(()),
         Decision::Deny => Err(NotPermitted::Denied),
         Decision::NoWorkspace => Err(NotPermitted::NoWorkspace),

@@ -86,7 +86,7 @@ pub(crate) enum Target {
     /// Registered, and nothing is configured to run it.
     Nothing,
     /// IAM gets the operation that was parsed.
-    Iam(Operation),
+    Iam(Box<Operation>),
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::task::Poll;
 use futures_util::poll;
 use tokio::time::{Instant, timeout};
 use tollgate_proto::error::{ErrorKind, WireError};
-use tollgate_proto::iam::{Client, Identity};
+use tollgate_proto::iam::Client;
 
-use crate::authorise::{NotPermitted, Permit, authorise};
+use crate::authorise::{Caller, NotPermitted, Permit, authorise};
 use crate::backend::Backends;
 use crate::call::{Call, Target};
 use crate::iam::{NotDone, Questions};
@@ -27,16 +27,21 @@ impl Dispatcher {
     /// `chunks`.
     pub(crate) async fn answer(
         &self,
-        identity: Option<Arc<Identity>>,
+        caller: Option<Arc<Caller>>,
         client: Arc<Client>,
-        call: Call,
+        call: Box<Call>,
         chunks: &Chunks,
     ) -> Outcome {
         let (started, name) = (Instant::now(), call.name.clone());
         let metrics = Arc::clone(&call.metrics);
         let budget = call.budget;
-        let deadline = started.checked_add(budget);
-        let mut run = pin!(self.authorise_and_run(&name, identity, client, call, deadline, chunks));
+        let run = async {
+            let permit = authorise(&self.questions, caller, client, call, started)
+                .await
+                .map_err(|reason| refuse(&name, &reason))?;
+            self.run(permit, started.checked_add(budget), chunks).await
+        };
+        let mut run = pin!(run);
         // Many calls never wait: the timer is made for those that do.
         let outcome = match poll!(run.as_mut()) {
             Poll::Ready(outcome) => outcome,
@@ -57,21 +62,6 @@ impl Dispatcher {
         outcome
     }
 
-    async fn authorise_and_run(
-        &self,
-        name: &str,
-        identity: Option<Arc<Identity>>,
-        client: Arc<Client>,
-        call: Call,
-        deadline: Option<Instant>,
-        chunks: &Chunks,
-    ) -> Outcome {
-        let permit = authorise(&self.questions, identity, client, call)
-            .await
-            .map_err(|reason| refuse(name, &reason))?;
-        self.run(permit, deadline, chunks).await
-    }
-
     async fn run(&self, mut permit: Permit, deadline: Option<Instant>, chunks: &Chunks) -> Outcome {
         match permit.take_target() {
             Target::Backend(name, request) => match self.backends.get(&name) {
@@ -81,7 +71,7 @@ impl Dispatcher {
             Target::Nothing => Err(no_backend(&permit)),
             Target::Iam(operation) => {
                 let actor = permit.identity().map(|identity| identity.actor.clone());
-                match self.questions.operate(actor, operation, permit.client()).await {
+                match self.questions.operate(actor, *operation, permit.client()).await {
                     Ok(answer) => {
                         serde_json::to_string(&answer).map_err(|_| ErrorKind::Internal.into())
                     }

@@ -18,7 +18,7 @@ use tollgate_proto::iam::{
 };
 
 use crate::metrics::{Answered, Asked, Cached, Found, Metrics};
-use cache::Cache;
+use cache::{Cache, Decided};
 
 /// IAM gave no answer that can be used. The reason is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -123,23 +123,36 @@ impl Questions {
         identity: &Identity,
         check: &Check,
         client: &Client,
-    ) -> Result<Decision, Unreachable> {
+    ) -> Result<Decided, Unreachable> {
         let kept = self.cache.decision(identity, check);
-        if let Some(decision) = self.count_look_up(Cached::Decision, kept) {
-            return Ok(decision);
+        if let Some(decided) = self.count_look_up(Cached::Decision, kept) {
+            return Ok(decided);
         }
+        let generation = self.cache.generation();
         let question = Question::Authorise { actor: identity.actor.clone(), check: check.clone() };
-        match self.ask(question, client).await? {
-            Outcome::Decision(decision) => {
-                self.cache.keep_decision(identity, check, decision);
-                Ok(decision)
-            }
+        let decision = match self.ask(question, client).await? {
+            Outcome::Decision(decision) => decision,
             Outcome::Refused(refusal) if is_transient(refusal.kind) => {
-                Err(Unreachable(refusal.to_string()))
+                return Err(Unreachable(refusal.to_string()));
             }
-            Outcome::Refused(_) => Ok(Decision::Deny),
-            other => Err(unexpected(&other)),
+            Outcome::Refused(_) => Decision::Deny,
+            other => return Err(unexpected(&other)),
+        };
+        Ok(self.cache.keep_decision(identity, check, decision, generation))
+    }
+
+    /// Forgets everything about an actor, here and wherever a decision was kept.
+    pub(crate) fn forget(&self, actor: &Actor) {
+        self.cache.forget(actor);
+    }
+
+    /// A decision that somebody kept, if it still holds.
+    pub(crate) fn again(&self, decided: &Decided, now: Instant) -> Option<Decision> {
+        if !self.cache.is_fresh(decided, now) {
+            return None;
         }
+        self.metrics.cache_lookups.inc((Cached::Decision, Found::Hit));
+        Some(decided.decision)
     }
 
     /// May this identity do each of these? All are decided on one state of IAM, and none is kept.
@@ -175,7 +188,7 @@ impl Questions {
             Outcome::Reply(reply) => Ok(reply),
             Outcome::Refused(refusal) => match asserted {
                 Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
-                    self.cache.forget(&actor);
+                    self.forget(&actor);
                     Err(NotDone::Ended)
                 }
                 Some(_) | None => Err(NotDone::Refused(refusal)),

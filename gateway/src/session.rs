@@ -32,10 +32,11 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::frame::server::Notice;
-use tollgate_proto::iam::{Client, Identity};
+use tollgate_proto::iam::Client;
 use tollgate_proto::secret::SecretString;
 use uuid::Uuid;
 
+use crate::authorise::Caller;
 use crate::handles::Handles;
 use crate::reply::Reply;
 use crate::socket::{End, Io, Socket};
@@ -59,7 +60,7 @@ struct Session {
     client: Arc<Client>,
     socket: Socket,
     phase: Phase,
-    identity: Option<Arc<Identity>>,
+    caller: Option<Arc<Caller>>,
     terms: Terms,
     /// The largest frame that clients of this kind take, unless they say otherwise.
     usual_frame: Option<u64>,
@@ -146,7 +147,7 @@ impl Session {
             client: Arc::new(client),
             socket,
             phase: Phase::New,
-            identity: None,
+            caller: None,
             terms: Terms::default(),
             usual_frame: None,
             pulse: None,

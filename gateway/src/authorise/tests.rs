@@ -36,8 +36,17 @@ fn table() -> (Arc<TableIam>, Questions) {
 }
 
 async fn ask(questions: &Questions, who: Option<&str>, needs: Needs) -> Result<(), ErrorKind> {
-    let identity = who.map(|who| Arc::new(identity(who)));
-    let permit = authorise(questions, identity, Arc::default(), call(needs)).await;
+    let caller = who.map(|who| Arc::new(Caller::new(Arc::new(identity(who)))));
+    ask_as(questions, caller, needs).await
+}
+
+async fn ask_as(
+    questions: &Questions,
+    caller: Option<Arc<Caller>>,
+    needs: Needs,
+) -> Result<(), ErrorKind> {
+    let call = Box::new(call(needs));
+    let permit = authorise(questions, caller, Arc::default(), call, Instant::now()).await;
     permit.map(drop).map_err(|reason| reason.kind())
 }
 
@@ -66,6 +75,38 @@ async fn a_decision_is_kept_for_the_lease_and_for_one_identity() {
     tokio::time::advance(LEASE).await;
     *iam.away.lock().unwrap() = true;
     assert_eq!(ask(&questions, Some("ann"), on("home")).await, Err(ErrorKind::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_caller_remembers_ends_as_what_all_remember() {
+    let (iam, questions) = table();
+    let ann = || identity("ann");
+    let caller = Arc::new(Caller::new(Arc::new(ann())));
+    let ask = async || ask_as(&questions, Some(caller.clone()), on("home")).await;
+    ask().await.unwrap();
+    ask().await.unwrap();
+    assert_eq!(iam.asked.load(Ordering::SeqCst), 1);
+    questions.forget(&ann().actor);
+    ask().await.unwrap();
+    assert_eq!(iam.asked.load(Ordering::SeqCst), 2);
+    questions.forget(&identity("bob").actor);
+    ask().await.unwrap();
+    assert_eq!(iam.asked.load(Ordering::SeqCst), 2, "what is forgotten of one is kept of others");
+    tokio::time::advance(LEASE).await;
+    ask().await.unwrap();
+    assert_eq!(iam.asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_remembers_little() {
+    let (iam, questions) = table();
+    let caller = Arc::new(Caller::new(Arc::new(identity("ann"))));
+    for n in 0..2 * MAX_REMEMBERED {
+        let refused = ask_as(&questions, Some(caller.clone()), on(&format!("w{n}"))).await;
+        assert_eq!(refused, Err(ErrorKind::AccessDenied));
+    }
+    assert_eq!(caller.remembered.lock().unwrap().len(), MAX_REMEMBERED);
+    assert_eq!(iam.asked.load(Ordering::SeqCst), 2 * MAX_REMEMBERED);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ use tollgate_proto::secret::SecretString;
 use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
 use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
+use crate::authorise::Caller;
 use crate::call::TraceParent;
 use crate::handles::{Handles, Rules};
 use crate::iam::NotAuthenticated;
@@ -126,11 +127,12 @@ async fn answer(
     client: Client,
     asked: &Request<'_>,
 ) -> Outcome {
-    let call = rules.registry.resolve(asked, identity.as_deref())?;
+    let call = Box::new(rules.registry.resolve(asked, identity.as_deref())?);
+    let caller = identity.map(|identity| Arc::new(Caller::new(identity)));
     let (queue, mut parts) = mpsc::channel(1);
     let run = async {
         let chunks = Chunks::new(0, queue);
-        rules.dispatcher.answer(identity, Arc::new(client), call, &chunks).await
+        rules.dispatcher.answer(caller, Arc::new(client), call, &chunks).await
     };
     let keep_last = async {
         let mut last = None;

@@ -4,9 +4,13 @@
 //! Keys are compared in full. The time to live is the bound on how long authority that was taken
 //! away may still be used here: the lease for a yes, less for a no. Unknown credentials are not
 //! kept at all. Both tables are bounded; a full one forgets what has expired, then everything.
+//!
+//! Whoever keeps a decision beside the cache asks [`Cache::is_fresh`] before each use: what ends a
+//! decision is known here and nowhere else.
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,15 +27,30 @@ pub(crate) type CredentialKey = [u8; 32];
 
 type DecisionKey = (Actor, u64, Check);
 
+/// A decision, and what it takes to know whether it still holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decided {
+    pub(crate) decision: Decision,
+    until: Instant,
+    generation: u64,
+}
+
 pub(crate) struct Cache {
     lease: Duration,
+    /// Counts the times at which something was forgotten before its time.
+    generation: AtomicU64,
     identities: Table<CredentialKey, Arc<Identity>>,
     decisions: Table<DecisionKey, Decision>,
 }
 
 impl Cache {
     pub(crate) fn new(lease: Duration) -> Self {
-        Self { lease, identities: Table::default(), decisions: Table::default() }
+        Self {
+            lease,
+            generation: AtomicU64::new(0),
+            identities: Table::default(),
+            decisions: Table::default(),
+        }
     }
 
     pub(crate) fn credential_key(credential: &SecretString) -> CredentialKey {
@@ -50,18 +69,40 @@ impl Cache {
     pub(crate) fn forget(&self, actor: &Actor) {
         self.identities.retain(|_, identity| identity.actor != *actor);
         self.decisions.retain(|(known, ..), _| known != actor);
+        // Behind the removal: whoever sees the new number finds nothing of old.
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
-    pub(crate) fn decision(&self, identity: &Identity, check: &Check) -> Option<Decision> {
-        self.decisions.get(&decision_key(identity, check))
+    /// To be taken before IAM is asked: an answer that was under way meanwhile is of old.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
-    pub(crate) fn keep_decision(&self, identity: &Identity, check: &Check, decision: Decision) {
+    /// Whether a decision still holds.
+    pub(crate) fn is_fresh(&self, decided: &Decided, now: Instant) -> bool {
+        decided.until > now && decided.generation == self.generation()
+    }
+
+    pub(crate) fn decision(&self, identity: &Identity, check: &Check) -> Option<Decided> {
+        let generation = self.generation();
+        let (decision, until) = self.decisions.find(&decision_key(identity, check))?;
+        Some(Decided { decision, until, generation })
+    }
+
+    /// Keeps what was decided since the generation was taken.
+    pub(crate) fn keep_decision(
+        &self,
+        identity: &Identity,
+        check: &Check,
+        decision: Decision,
+        generation: u64,
+    ) -> Decided {
         let ttl = match decision {
             Decision::Allow => self.lease,
             Decision::Deny | Decision::NoWorkspace => self.lease.min(NO_TTL),
         };
-        self.decisions.put(decision_key(identity, check), decision, ttl);
+        let until = self.decisions.put(decision_key(identity, check), decision, ttl);
+        Decided { decision, until, generation }
     }
 }
 
@@ -80,9 +121,13 @@ impl<K, V> Default for Table<K, V> {
 
 impl<K: Eq + Hash, V: Clone> Table<K, V> {
     fn get(&self, key: &K) -> Option<V> {
+        self.find(key).map(|(value, _)| value)
+    }
+
+    /// A value, and when it ends.
+    fn find(&self, key: &K) -> Option<(V, Instant)> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (value, until) = entries.get(key)?;
-        (*until > Instant::now()).then(|| value.clone())
+        entries.get(key).filter(|(_, until)| *until > Instant::now()).cloned()
     }
 
     fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
@@ -90,7 +135,8 @@ impl<K: Eq + Hash, V: Clone> Table<K, V> {
         entries.retain(|key, (value, _)| keep(key, value));
     }
 
-    fn put(&self, key: K, value: V, ttl: Duration) {
+    /// Keeps a value, and says when it ends.
+    fn put(&self, key: K, value: V, ttl: Duration) -> Instant {
         let now = Instant::now();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES {
@@ -99,7 +145,9 @@ impl<K: Eq + Hash, V: Clone> Table<K, V> {
         if entries.len() >= MAX_ENTRIES {
             entries.clear();
         }
-        entries.insert(key, (value, now + ttl));
+        let until = now + ttl;
+        entries.insert(key, (value, until));
+        until
     }
 }
 

@@ -101,7 +101,7 @@ fn resolve_iam(entry: &Entry, request: &Request<'_>, body: &Object<'_>) -> Resul
         service: IAM.into(),
         needs,
         flow: None,
-        target: Target::Iam(operation),
+        target: Target::Iam(Box::new(operation)),
         budget: budget(entry, request),
         traceparent: None,
     })

@@ -184,7 +184,8 @@ fn an_operation_of_iam_is_parsed_whole_and_iam_decides() {
     let body = r#"{"operation":"create-user","user":{"username":"eve"},"actor":"admin"}"#;
     let call = resolve(&request("iam", None, body)).unwrap();
     assert!(matches!(call.needs, Needs::Identity));
-    assert!(matches!(call.target, Target::Iam(Operation::CreateUser { .. })));
+    let Target::Iam(operation) = call.target else { panic!() };
+    assert!(matches!(*operation, Operation::CreateUser { .. }));
     let call = resolve(&request("iam", None, r#"{"operation":"bootstrap-status"}"#)).unwrap();
     assert!(matches!(call.needs, Needs::Nothing));
 }

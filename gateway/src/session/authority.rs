@@ -22,6 +22,7 @@ use super::terms::Terms;
 use super::timers::take_due;
 use super::{Ending, Flow, Session};
 use crate::auth::authenticate;
+use crate::authorise::Caller;
 use crate::handles::Limits;
 use crate::iam::NotAuthenticated;
 
@@ -135,7 +136,7 @@ impl Session {
                 Action::EndCalls(kind) => self.end_calls(*kind),
                 Action::TellExpiring => self.tell_expiring(),
                 Action::Unbind => {
-                    self.identity = None;
+                    self.caller = None;
                     self.extend_deadline();
                 }
                 Action::TellExpired => self.socket.write(Notice::AuthExpired {}.write()),
@@ -184,7 +185,7 @@ impl Session {
             self.greeted = true;
             self.socket.write(answer.write());
         }
-        self.identity = Some(identity);
+        self.caller = Some(Arc::new(Caller::new(identity)));
         self.swap_calls(refused);
     }
 

@@ -13,11 +13,11 @@ use tokio::task::JoinError;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::frame::client::CallFrame;
 use tollgate_proto::frame::server::Notice;
-use tollgate_proto::iam::Identity;
 
 use super::Session;
 use super::inflight::{Admission, Running};
 use super::phase::{Action, Input, step};
+use crate::authorise::Caller;
 use crate::call::{Call, TraceParent};
 use crate::handles::Rules;
 use crate::registry::resolve::Request;
@@ -26,8 +26,9 @@ use crate::reply::{self, Chunks, Outcome, Part, Reply};
 /// Answers that wait for the socket's task; more make their backends wait.
 const ANSWER_QUEUE: usize = 64;
 
-/// A call that waits for its turn, with the rules and the identity under which it came.
-pub(super) type WaitingCall = (Arc<Rules>, Option<Arc<Identity>>, Call);
+/// A call that waits for its turn, with the rules under which it came and who calls. In a box: it
+/// goes through several futures, and each would have room for it.
+pub(super) type WaitingCall = (Arc<Rules>, Option<Arc<Caller>>, Box<Call>);
 
 type Answers = Option<(mpsc::Sender<Reply>, mpsc::Receiver<Reply>)>;
 
@@ -35,6 +36,14 @@ type Answers = Option<(mpsc::Sender<Reply>, mpsc::Receiver<Reply>)>;
 pub(super) struct Ended {
     number: u64,
     panicked: bool,
+}
+
+/// What the first poll of a call came to.
+enum Beginning {
+    Ended(Outcome),
+    Panicked,
+    /// It waits for something, in a task of its own.
+    Runs(Running),
 }
 
 /// Waits for the next answer.
@@ -51,9 +60,10 @@ impl Session {
         if let Some(error) = self.refusal() {
             return self.refuse(id, &error);
         }
-        let (number, runs) = match self.inflight.admit(id, self.handles.hasher.hash_one(text)) {
-            Admission::Run(number) => (number, true),
-            Admission::Wait(number) => (number, false),
+        let fingerprint = || self.handles.hasher.hash_one(text);
+        let runs = match self.inflight.admit(id, fingerprint) {
+            Admission::Run => true,
+            Admission::Wait => false,
             Admission::Joined => return,
             Admission::Conflict => return self.tell_conflict(id),
             Admission::Full => return self.refuse(id, &ErrorKind::TooManyInflight.into()),
@@ -67,19 +77,17 @@ impl Session {
             traceparent: frame.traceparent.as_deref().and_then(TraceParent::parse),
         };
         let rules = self.handles.rules.load_full();
-        match rules.registry.resolve(&request, self.identity.as_deref()) {
+        let identity = self.caller.as_ref().map(|caller| &**caller.identity());
+        match rules.registry.resolve(&request, identity) {
             Ok(call) => {
-                let identity = self.identity.clone();
+                let call = (rules, self.caller.clone(), Box::new(call));
                 if runs {
-                    self.start(number, (rules, identity, call));
+                    self.start(id, text, call);
                 } else {
-                    self.inflight.wait(number, (rules, identity, call));
+                    self.inflight.wait(id, fingerprint(), call);
                 }
             }
-            Err(error) => {
-                self.inflight.end(number);
-                self.refuse(id, &error);
-            }
+            Err(error) => self.refuse(id, &error),
         }
     }
 
@@ -105,14 +113,26 @@ impl Session {
         }
     }
 
-    /// Runs a call. One that can be answered at once costs no task.
-    fn start(&mut self, number: u64, (rules, identity, call): WaitingCall) {
+    /// Runs a call that has just come. One that is answered at once is never in flight.
+    fn start(&mut self, id: &str, text: &str, call: WaitingCall) {
+        let number = self.inflight.number();
+        match self.begin(number, call) {
+            Beginning::Ended(outcome) if self.nothing_queued() => self.write_last(id, &outcome),
+            beginning => {
+                self.inflight.run(number, id, self.handles.hasher.hash_one(text));
+                self.go_on(number, beginning);
+            }
+        }
+    }
+
+    /// Polls a call for the first time. One that can be answered at once costs no task.
+    fn begin(&mut self, number: u64, (rules, caller, call): WaitingCall) -> Beginning {
         let (queue, _) = self.answers.get_or_insert_with(|| mpsc::channel(ANSWER_QUEUE));
         let chunks = Chunks::new(number, queue.clone());
         let check = call.needs.check().cloned();
         let client = Arc::clone(&self.client);
         let run = async move {
-            let outcome = rules.dispatcher.answer(identity, client, call, &chunks).await;
+            let outcome = rules.dispatcher.answer(caller, client, call, &chunks).await;
             (outcome, chunks)
         };
         let mut run = AssertUnwindSafe(run).catch_unwind().boxed();
@@ -124,11 +144,8 @@ impl Session {
             Poll::Pending
         };
         match first {
-            Poll::Ready(Ok((outcome, _))) => {
-                self.write_queued();
-                self.end_call(number, &outcome);
-            }
-            Poll::Ready(Err(_)) => self.end_panicked(number),
+            Poll::Ready(Ok((outcome, _))) => Beginning::Ended(outcome),
+            Poll::Ready(Err(_)) => Beginning::Panicked,
             Poll::Pending => {
                 let abort = self.tasks.spawn(async move {
                     match run.await {
@@ -140,9 +157,25 @@ impl Session {
                         Err(_) => Ended { number, panicked: true },
                     }
                 });
-                self.inflight.running_as(number, Running { abort, check });
+                Beginning::Runs(Running { abort, check })
             }
         }
+    }
+
+    /// What follows the beginning of a call that is in flight.
+    fn go_on(&mut self, number: u64, beginning: Beginning) {
+        match beginning {
+            Beginning::Ended(outcome) => {
+                self.write_queued();
+                self.end_call(number, &outcome);
+            }
+            Beginning::Panicked => self.end_panicked(number),
+            Beginning::Runs(task) => self.inflight.running_as(number, task),
+        }
+    }
+
+    fn nothing_queued(&self) -> bool {
+        self.answers.as_ref().is_none_or(|(_, answers)| answers.is_empty())
     }
 
     /// Writes the chunks of a call that has just ended, before its end.
@@ -155,7 +188,8 @@ impl Session {
     /// Starts calls whose turn has come.
     pub(super) fn start_waiting(&mut self) {
         while let Some((number, call)) = self.inflight.next_waiting() {
-            self.start(number, call);
+            let beginning = self.begin(number, call);
+            self.go_on(number, beginning);
         }
     }
 
@@ -180,12 +214,17 @@ impl Session {
     }
 
     pub(super) fn end_call(&mut self, number: u64, outcome: &Outcome) {
-        let Some(id) = self.inflight.end(number) else { return };
-        let frame = reply::last_frame(&id, outcome);
+        if let Some(id) = self.inflight.end(number) {
+            self.write_last(&id, outcome);
+        }
+    }
+
+    fn write_last(&mut self, id: &str, outcome: &Outcome) {
+        let frame = reply::last_frame(id, outcome);
         if outcome.is_err() || self.terms.allow(&frame) {
             self.socket.write(frame);
         } else {
-            self.write_error(&id, &frame_too_large());
+            self.write_error(id, &frame_too_large());
         }
     }
 

@@ -83,7 +83,7 @@ impl Session {
         tracing::info!(
             conn.id = %self.id,
             client.address = self.client.address.as_deref().unwrap_or_default(),
-            principal = self.identity.as_ref().map(|i| tracing::field::display(i.actor.user)),
+            principal = self.caller.as_ref().map(|c| tracing::field::display(c.identity().actor.user)),
             code = closed.code(),
             reason = closed.reason(),
             duration_ms = self.counted.since.elapsed().as_millis(),

@@ -45,7 +45,7 @@ impl Session {
     }
 
     fn on_text(&mut self, text: Utf8Bytes) -> Flow {
-        let limits = if self.identity.is_some() { Limits::FRIEND } else { Limits::STRANGER };
+        let limits = if self.caller.is_some() { Limits::FRIEND } else { Limits::STRANGER };
         let frame = match ClientFrame::parse(&text, limits) {
             Ok(frame) => frame,
             Err(malformed) => return self.on_malformed(&malformed),

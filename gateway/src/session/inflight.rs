@@ -38,10 +38,10 @@ pub(super) struct Running {
 /// What becomes of a new call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It may run under this number.
-    Run(u64),
-    /// It waits under this number.
-    Wait(u64),
+    /// It may run.
+    Run,
+    /// It waits for its turn.
+    Wait,
     /// The same frame is in flight: one answer serves both.
     Joined,
     /// The id is in flight with another frame.
@@ -69,30 +69,43 @@ impl<W> Inflight<W> {
         self.max_waiting = max_waiting;
     }
 
-    /// Takes a new call in. One that waits is kept by [`wait`](Self::wait).
-    pub(super) fn admit(&mut self, id: &str, fingerprint: u64) -> Admission {
+    /// What is to become of a call that has just come. The fingerprint of its frame is asked for
+    /// only if its id is in flight.
+    pub(super) fn admit(&self, id: &str, fingerprint: impl FnOnce() -> u64) -> Admission {
         if let Some(known) = self.numbers.get(id).and_then(|number| self.calls.get(number)) {
-            let same = known.fingerprint == fingerprint;
+            let same = known.fingerprint == fingerprint();
             return if same { Admission::Joined } else { Admission::Conflict };
         }
-        let running = self.running < self.max_running && self.waiting.is_empty();
-        if !running && self.waiting.len() >= self.max_waiting {
-            return Admission::Full;
+        if self.running < self.max_running && self.waiting.is_empty() {
+            return Admission::Run;
         }
-        let (number, id) = (self.next, Arc::<str>::from(id));
-        self.next += 1;
-        self.numbers.insert(id.clone(), number);
-        self.calls.insert(number, InflightCall { id, fingerprint, running, task: None });
-        if running {
-            self.running += 1;
-            return Admission::Run(number);
-        }
-        Admission::Wait(number)
+        if self.waiting.len() < self.max_waiting { Admission::Wait } else { Admission::Full }
     }
 
-    /// Keeps what a waiting call will need.
-    pub(super) fn wait(&mut self, number: u64, call: W) {
+    /// A number that no other call of the socket ever has.
+    pub(super) fn number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// Takes in a call that runs, under a number of its own.
+    pub(super) fn run(&mut self, number: u64, id: &str, fingerprint: u64) {
+        self.running += 1;
+        self.insert(number, id, fingerprint, true);
+    }
+
+    /// Takes in a call that waits for its turn, and keeps what it will need.
+    pub(super) fn wait(&mut self, id: &str, fingerprint: u64, call: W) {
+        let number = self.number();
+        self.insert(number, id, fingerprint, false);
         self.waiting.push_back((number, call));
+    }
+
+    fn insert(&mut self, number: u64, id: &str, fingerprint: u64, running: bool) {
+        let id = Arc::<str>::from(id);
+        self.numbers.insert(id.clone(), number);
+        self.calls.insert(number, InflightCall { id, fingerprint, running, task: None });
     }
 
     /// The next call whose turn it is.
@@ -192,26 +205,39 @@ mod tests {
 
     use super::*;
 
+    /// Takes in what may run or wait, with its id to be kept.
+    fn take<'a>(calls: &mut Inflight<&'a str>, id: &'a str, fingerprint: u64) -> Admission {
+        let admission = calls.admit(id, || fingerprint);
+        match admission {
+            Admission::Run => {
+                let number = calls.number();
+                calls.run(number, id, fingerprint);
+            }
+            Admission::Wait => calls.wait(id, fingerprint, id),
+            Admission::Joined | Admission::Conflict | Admission::Full => {}
+        }
+        admission
+    }
+
     #[test]
     fn repeated_ids_join_or_conflict() {
-        let mut calls = Inflight::<()>::new(2, 2);
-        assert_eq!(calls.admit("1", 7), Admission::Run(0));
-        assert_eq!(calls.admit("1", 7), Admission::Joined);
-        assert_eq!(calls.admit("1", 8), Admission::Conflict);
-        assert_eq!(calls.admit("\"1\"", 8), Admission::Run(1));
+        let mut calls = Inflight::new(2, 2);
+        assert_eq!(take(&mut calls, "1", 7), Admission::Run);
+        assert_eq!(take(&mut calls, "1", 7), Admission::Joined);
+        assert_eq!(take(&mut calls, "1", 8), Admission::Conflict);
+        assert_eq!(take(&mut calls, "\"1\"", 8), Admission::Run);
         assert_eq!(calls.end(0).as_deref(), Some("1"));
-        assert_eq!(calls.admit("1", 8), Admission::Run(2));
+        assert_eq!(take(&mut calls, "1", 8), Admission::Run);
     }
 
     #[test]
     fn calls_beyond_the_limits_wait_in_order_and_then_are_refused() {
         let mut calls = Inflight::new(1, 2);
-        assert_eq!(calls.admit("a", 0), Admission::Run(0));
-        for (id, number) in [("b", 1), ("c", 2)] {
-            assert_eq!(calls.admit(id, 0), Admission::Wait(number));
-            calls.wait(number, id);
+        assert_eq!(take(&mut calls, "a", 0), Admission::Run);
+        for id in ["b", "c"] {
+            assert_eq!(take(&mut calls, id, 0), Admission::Wait);
         }
-        assert_eq!(calls.admit("d", 0), Admission::Full);
+        assert_eq!(take(&mut calls, "d", 0), Admission::Full);
         assert_eq!(calls.next_waiting(), None);
         calls.end(0);
         assert_eq!(calls.next_waiting(), Some((1, "b")));
@@ -230,17 +256,13 @@ mod tests {
             let mut calls = Inflight::new(2, 2);
             let (mut admitted, mut ended) = (0_u32, 0_u32);
             for (id, what) in steps {
-                let id = id.to_string();
+                let id = ["0", "1", "2", "3", "4", "5"][usize::from(id)];
                 match what {
-                    0 => match calls.admit(&id, 0) {
-                        Admission::Run(_) => admitted += 1,
-                        Admission::Wait(number) => {
-                            calls.wait(number, ());
-                            admitted += 1;
-                        }
+                    0 => match take(&mut calls, id, 0) {
+                        Admission::Run | Admission::Wait => admitted += 1,
                         Admission::Joined | Admission::Conflict | Admission::Full => {}
                     },
-                    1 => ended += u32::from(calls.cancel(&id).is_some()),
+                    1 => ended += u32::from(calls.cancel(id).is_some()),
                     _ => drop(calls.next_waiting()),
                 }
                 prop_assert!(calls.running <= 2 && calls.waiting.len() <= 2);

@@ -86,12 +86,13 @@ impl Session {
         for (number, kind) in refused {
             self.end_call(number, &Err(kind.into()));
         }
-        for (_, (_, identity, _)) in self.inflight.waiting_mut() {
-            let same = identity.as_ref().zip(self.identity.as_ref()).is_some_and(|(old, new)| {
+        for (_, (_, caller, _)) in self.inflight.waiting_mut() {
+            let same = caller.as_ref().zip(self.caller.as_ref()).is_some_and(|(old, new)| {
+                let (old, new) = (old.identity(), new.identity());
                 old.actor.user == new.actor.user && old.user_context == new.user_context
             });
             if same {
-                identity.clone_from(&self.identity);
+                caller.clone_from(&self.caller);
             }
         }
         self.start_waiting();

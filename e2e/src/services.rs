@@ -45,7 +45,7 @@ pub struct Services {
 struct Play {
     /// What is still to come.
     exchanges: Vec<Exchange>,
-    /// The workspace in which all of it must come.
+    /// The workspace in which all of it must come whose exchange names no other.
     workspace: String,
     /// What should not have come.
     surprises: Vec<String>,
@@ -144,16 +144,17 @@ impl Play {
         let (service, flow) = (header("tollgate-service"), header("tollgate-flow"));
         let workspace = header("tollgate-workspace");
         let request: Value = serde_json::from_str(&posted.body).unwrap_or_default();
-        let mut exchanges = self.exchanges.iter();
-        let place = exchanges.position(|exchange| exchange.is_asked_by(service, flow, &request));
-        let placed = workspace == self.workspace && request["workspace"] == self.workspace.as_str();
-        match place {
-            Some(place) if placed => self.exchanges.remove(place).answers,
-            Some(_) | None => {
-                self.surprises.push(format!("(in {workspace}) > {service} {flow} {request}"));
-                vec![json!({ "error": { "type": "surprise", "message": "nobody expects this" } })]
-            }
+        let is_it = |exchange: &Exchange| {
+            let wanted = exchange.request["workspace"].as_str().unwrap_or(&self.workspace);
+            // The header is what a service goes by; the request says the same.
+            let placed = workspace == wanted && request["workspace"] == wanted;
+            placed && exchange.is_asked_by(service, flow, &request)
+        };
+        if let Some(place) = self.exchanges.iter().position(is_it) {
+            return self.exchanges.remove(place).answers;
         }
+        self.surprises.push(format!("(in {workspace}) > {service} {flow} {request}"));
+        vec![json!({ "error": { "type": "surprise", "message": "nobody expects this" } })]
     }
 }
 

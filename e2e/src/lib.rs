@@ -12,12 +12,15 @@ use tollgate_client::{Client, Config, Request};
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::config::{self, Flags};
 use tollgate_runtime::lifecycle::Lifecycle;
+use witness::Witness;
 
 pub mod certificate;
 pub mod commands;
 pub mod frames;
 pub mod packages;
 pub mod process;
+pub mod protocol;
+pub mod witness;
 pub mod raw;
 pub mod script;
 pub mod services;
@@ -28,13 +31,14 @@ pub const PASSWORD: &str = "eleven green kettles sing";
 
 /// A Tollgate of a test's own. It ends with the value.
 pub struct Tollgate {
-    /// Where clients connect.
+    /// Where clients connect. What they say and hear there is held against the documents.
     pub address: SocketAddr,
     /// Where the probes answer.
     pub admin_address: SocketAddr,
     /// The admin's API key, once it is claimed.
     pub admin_key: String,
     life: Lifecycle,
+    _witness: Witness,
     _data: TempDir,
 }
 
@@ -71,11 +75,13 @@ impl Tollgate {
         let settings: Settings = config::load(&DEFAULTS, &flags, [])?;
         let life = Lifecycle::new();
         let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
+        let witness = Witness::before(running.gateway.address).await?;
         Ok(Self {
-            address: running.gateway.address,
+            address: witness.address,
             admin_address: running.gateway.admin_address,
             admin_key: String::new(),
             life,
+            _witness: witness,
             _data: data,
         })
     }

@@ -1,5 +1,6 @@
 //! Gateway, IAM and clients together, over real sockets.
 
+mod asyncapi;
 mod auth;
 mod reauth;
 mod terms;

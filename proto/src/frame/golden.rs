@@ -127,4 +127,6 @@ fn notices() {
 fn ids_are_echoed_as_they_came() {
     let id: &RawValue = serde_json::from_str("7").unwrap();
     assert_eq!(write_response(id.get(), "{}", true), r#"{"id":7,"response":{},"complete":true}"#);
+    let null = write_response("null", "{}", true);
+    assert!(matches!(server(&null), ServerFrame::Response { id, .. } if id.get() == "null"));
 }

@@ -290,7 +290,7 @@ impl<'a> ServerFrame<'a> {
         struct Envelope<'a> {
             #[serde(default)]
             r#type: Option<String>,
-            #[serde(borrow, default)]
+            #[serde(borrow, default, deserialize_with = "present")]
             id: Option<&'a RawValue>,
             #[serde(borrow, default)]
             response: Option<&'a RawValue>,
@@ -320,4 +320,9 @@ impl<'a> ServerFrame<'a> {
             (None, None) => Ok(Self::Unknown),
         }
     }
+}
+
+/// Keeps an explicit `null`, which is an id like others.
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }

@@ -114,6 +114,11 @@ impl Socket {
         Ok(bytes)
     }
 
+    /// Whether nothing comes for so long: no frame, no ping, no close.
+    pub async fn hears_nothing(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.0.next()).await.is_err()
+    }
+
     /// Sends a call of the echo.
     pub async fn call(&mut self, id: Value, request: Value) -> anyhow::Result<()> {
         let frame = json!({

@@ -26,8 +26,13 @@ pub struct Script {
     seen: Vec<(String, Value)>,
 }
 
+/// What a script told, as a text with a line for each check.
+pub fn text(told: &[(String, Value)]) -> String {
+    told.iter().map(|(check, seen)| format!("{check}: {seen}\n")).collect()
+}
+
 impl Script {
-    /// Starts one of `e2e/python`.
+    /// One of `e2e/python`.
     pub fn python(python: &Path, name: &str) -> Command {
         let mut command = Command::new(python);
         command.arg("-B").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(name));

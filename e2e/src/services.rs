@@ -8,7 +8,7 @@
 //! < {"response":"service.","end_of_stream":true}
 //! ```
 //!
-//! Several answers are a stream. Clients ask some things at once, so the order in which they come
+//! Several answers are a stream. A question behind `*>` may come again. Clients ask some things at once, so the order in which they come
 //! does not count; that each came, once, does.
 
 use std::net::SocketAddr;
@@ -31,6 +31,9 @@ pub struct Exchange {
     /// What the request must have; `"*"` is any value.
     request: Value,
     answers: Vec<Value>,
+    /// It may come again.
+    often: bool,
+    came: bool,
 }
 
 /// The server. It ends with the value.
@@ -43,7 +46,6 @@ pub struct Services {
 
 #[derive(Default)]
 struct Play {
-    /// What is still to come.
     exchanges: Vec<Exchange>,
     /// The workspace in which all of it must come whose exchange names no other.
     workspace: String,
@@ -93,7 +95,8 @@ impl Services {
     /// Fails unless all of the play was played, and nothing else.
     pub fn finish(&self) -> anyhow::Result<()> {
         let play = std::mem::take(&mut *self.play());
-        let (left, surprises) = (play.exchanges, play.surprises.join("\n"));
+        let left: Vec<_> = play.exchanges.iter().filter(|exchange| !exchange.came).collect();
+        let surprises = play.surprises.join("\n");
         ensure!(surprises.is_empty(), "this should not have come:\n{surprises}\nleft: {left:?}");
         ensure!(left.is_empty(), "this should have come: {left:?}");
         Ok(())
@@ -109,10 +112,13 @@ impl Exchange {
     pub fn read(text: &str) -> anyhow::Result<Vec<Self>> {
         let mut exchanges: Vec<Self> = Vec::new();
         for line in text.lines() {
-            let (mark, rest) = line.split_at_checked(2).unwrap_or((line, ""));
+            let (mark, rest) = line.split_once(' ').unwrap_or((line, ""));
             match mark {
-                "> " => exchanges.push(Self::question(rest).with_context(|| rest.to_owned())?),
-                "< " => {
+                ">" | "*>" => {
+                    let asked = Self::question(rest, mark == "*>");
+                    exchanges.push(asked.with_context(|| rest.to_owned())?);
+                }
+                "<" => {
                     let asked = exchanges.last_mut().context("an answer before a question")?;
                     asked
                         .answers
@@ -124,12 +130,12 @@ impl Exchange {
         Ok(exchanges)
     }
 
-    fn question(text: &str) -> anyhow::Result<Self> {
+    fn question(text: &str, often: bool) -> anyhow::Result<Self> {
         let mut words = text.splitn(3, ' ');
         let mut word = || words.next().context("a service, a flow, and a request are needed");
         let (service, flow) = (word()?.to_owned(), word()?.to_owned());
         let request = serde_json::from_str(word()?)?;
-        Ok(Self { service, flow, request, answers: Vec::new() })
+        Ok(Self { service, flow, request, answers: Vec::new(), often, came: false })
     }
 
     fn is_asked_by(&self, service: &str, flow: &str, request: &Value) -> bool {
@@ -148,10 +154,13 @@ impl Play {
             let wanted = exchange.request["workspace"].as_str().unwrap_or(&self.workspace);
             // The header is what a service goes by; the request says the same.
             let placed = workspace == wanted && request["workspace"] == wanted;
-            placed && exchange.is_asked_by(service, flow, &request)
+            let due = exchange.often || !exchange.came;
+            due && placed && exchange.is_asked_by(service, flow, &request)
         };
         if let Some(place) = self.exchanges.iter().position(is_it) {
-            return self.exchanges.remove(place).answers;
+            let exchange = &mut self.exchanges[place];
+            exchange.came = true;
+            return exchange.answers.clone();
         }
         self.surprises.push(format!("(in {workspace}) > {service} {flow} {request}"));
         vec![json!({ "error": { "type": "surprise", "message": "nobody expects this" } })]

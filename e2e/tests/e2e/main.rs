@@ -9,6 +9,7 @@ mod backends;
 mod docs;
 mod head;
 mod http;
+mod idle;
 mod metrics;
 mod limits;
 mod openapi;

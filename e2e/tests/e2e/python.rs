@@ -1,15 +1,17 @@
 //! The published Python package `trustgraph-base`, unchanged, against Tollgate.
 //!
 //! The scripts in `e2e/python` tell what they saw, a JSON line for each check; what they should
-//! have seen stands here, so that a check that is missing fails too.
+//! have seen stands here or in `e2e/transcripts`, so that a check that is missing fails too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
+use expect_test::expect_file;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
-use tollgate_e2e::script::Script;
+use tollgate_e2e::script::{self, Script};
+use tollgate_e2e::services::{Exchange, Services};
 use tollgate_e2e::{PASSWORD, Tollgate, packages};
 
 /// The newest one on `PyPI`.
@@ -62,6 +64,20 @@ async fn one_socket_takes_credential_after_credential() -> anyhow::Result<()> {
     check("one_socket.py", &expected).await
 }
 
+#[tokio::test]
+async fn every_call_of_the_python_clients_works_unchanged() -> anyhow::Result<()> {
+    let python = interpreter().await?;
+    let services = Services::start().await?;
+    let tollgate = Tollgate::start_with_registry(&services.registry()).await?;
+    let (_, key) = tollgate.user_in("acme", "ada", "admin").await?;
+    services.expect("acme", Exchange::read(include_str!("../../transcripts/python.txt"))?);
+    let mut command = Script::python(&python, "every_call.py");
+    command.env("TOLLGATE_URL", tollgate.url()).env("TOLLGATE_KEY", key).env("TOLLGATE_JWT", "");
+    let told = Script::start(&mut command)?.finish().await?;
+    expect_file!["../../transcripts/python.seen.txt"].assert_eq(&script::text(&told));
+    services.finish()
+}
+
 /// What both socket clients show with each credential.
 fn of_a_client(name: &str) -> Vec<(String, Value)> {
     let checks = [
@@ -92,7 +108,7 @@ fn of_a_client(name: &str) -> Vec<(String, Value)> {
 
 /// Runs a script as a user of the workspace `acme` who has a key and a login.
 async fn check(script: &str, expected: &[(String, Value)]) -> anyhow::Result<()> {
-    let python = python().await?;
+    let python = interpreter().await?;
     let tollgate = Tollgate::start().await?;
     let (key, jwt) = credentials(&tollgate).await?;
     let mut command = Script::python(&python, script);
@@ -106,7 +122,7 @@ async fn check(script: &str, expected: &[(String, Value)]) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn python() -> anyhow::Result<PathBuf> {
+pub(crate) async fn interpreter() -> anyhow::Result<PathBuf> {
     let cache = env!("CARGO_TARGET_TMPDIR");
     spawn_blocking(|| packages::python(cache, PACKAGE, Some(UNDECLARED))).await?
 }

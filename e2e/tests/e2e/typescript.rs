@@ -3,13 +3,12 @@
 //! What it asks, is answered and sees stands in `e2e/transcripts`; where the client errs against any
 //! server, the script says so. A restart of the server is in the tests of `tollgate`.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use expect_test::expect_file;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
-use tollgate_e2e::script::Script;
+use tollgate_e2e::script::{self, Script};
 use tollgate_e2e::services::{Exchange, Services};
 use tollgate_e2e::upstream::Upstream;
 use tollgate_e2e::{Tollgate, packages};
@@ -25,11 +24,8 @@ async fn every_call_of_the_typescript_client_works_unchanged() -> anyhow::Result
         .env("TOLLGATE_URL", format!("ws://{}/api/socket", tollgate.address))
         .env("TOLLGATE_KEY", tollgate.user_in("acme", "ada", "admin").await?.1)
         .env("TOLLGATE_READER", tollgate.user_in("acme", "rea", "reader").await?.1);
-    let mut told = String::new();
-    for (check, seen) in Script::start(&mut command)?.finish().await? {
-        writeln!(told, "{check}: {seen}")?;
-    }
-    expect_file!["../../transcripts/typescript.seen.txt"].assert_eq(&told);
+    let told = Script::start(&mut command)?.finish().await?;
+    expect_file!["../../transcripts/typescript.seen.txt"].assert_eq(&script::text(&told));
     services.finish()
 }
 

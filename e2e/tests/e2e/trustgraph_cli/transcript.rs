@@ -53,7 +53,7 @@ impl Shell<'_> {
             writeln!(came, "{line}")?;
             let Some(typed) = line.strip_prefix("$ ") else { continue };
             let mut script = String::new();
-            while let Some(line) = lines.next_if(|line| line.starts_with(['>', '<'])) {
+            while let Some(line) = lines.next_if(|line| line.starts_with(['>', '*', '<'])) {
                 writeln!(script, "{line}")?;
             }
             came += &script;

@@ -134,6 +134,11 @@ impl Client {
         self.handle.why_ended()
     }
 
+    /// Whether the socket is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.handle.ended.borrow().is_some()
+    }
+
     /// Closes the socket for all clones and waits until that is done. Calls in flight end with
     /// [`Ended`].
     pub async fn close(&self) {

@@ -28,6 +28,13 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long the answer to a credential may take.
     pub auth_timeout: Duration,
+    /// How long a [`LastingClient`](crate::LastingClient) pauses at most after a first failure. The
+    /// pause is drawn anew each time, and doubles.
+    pub first_pause: Duration,
+    /// How long it pauses at most.
+    pub longest_pause: Duration,
+    /// How long a call without a deadline waits for its socket.
+    pub patience: Duration,
     /// After this much silence the server is asked whether it is there, after twice as much the
     /// connection counts as lost. `None` waits for ever.
     pub heartbeat: Option<Duration>,
@@ -51,6 +58,9 @@ impl Config {
             features: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(15),
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(30),
+            patience: Duration::from_secs(30),
             heartbeat: Some(Duration::from_secs(20)),
             call_queue: 256,
             stream_queue: 1024,

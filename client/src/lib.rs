@@ -14,14 +14,16 @@
 //! ```
 //!
 //! A [`Client`] is one socket and cheap to clone. Dropping a call or a [`Stream`] cancels it at the
-//! gateway; when the socket goes, everything that waits on it ends with the reason. Reconnecting
-//! is the caller's: [`Client::closed`] says when, and [`Closed`] with which advice.
+//! gateway; when the socket goes, everything that waits on it ends with the reason.
+//! A [`LastingClient`] opens the next one, as the gateway advises.
 
+mod lasting;
 mod client;
 mod stream;
 mod connection;
 mod handle;
 mod request;
+mod tokens;
 mod config;
 pub mod tls;
 mod error;
@@ -29,8 +31,10 @@ mod error;
 pub use client::Client;
 pub use config::Config;
 pub use error::{AuthError, CallError, Closed, ConnectError, Ended};
+pub use lasting::{LastingClient, State};
 pub use request::Request;
 pub use secrecy::SecretString;
 pub use stream::Stream;
+pub use tokens::{TokenError, Tokens};
 pub use tollgate_proto::frame::server::ReceivedError;
 pub use tollgate_proto::frame::{AuthFailed, AuthOk, Notice};

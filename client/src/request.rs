@@ -27,6 +27,9 @@ pub struct Request {
     pub deadline: Option<Duration>,
     /// W3C trace context, passed on.
     pub traceparent: Option<String>,
+    /// Whether it may be made twice: a [`LastingClient`](crate::LastingClient) makes it again then
+    /// when its socket is lost.
+    pub safe: bool,
 }
 
 impl Request {
@@ -46,6 +49,7 @@ impl Request {
             body,
             deadline: None,
             traceparent: None,
+            safe: false,
         }
     }
 
@@ -60,6 +64,13 @@ impl Request {
     #[must_use]
     pub fn workspace(mut self, workspace: impl Into<String>) -> Self {
         self.workspace = Some(workspace.into());
+        self
+    }
+
+    /// That may be made twice.
+    #[must_use]
+    pub fn safe(mut self) -> Self {
+        self.safe = true;
         self
     }
 

@@ -28,7 +28,8 @@ pub struct Script {
 
 /// What a script told, as a text with a line for each check.
 pub fn text(told: &[(String, Value)]) -> String {
-    told.iter().map(|(check, seen)| format!("{check}: {seen}\n")).collect()
+    let lines: Vec<_> = told.iter().map(|(check, seen)| format!("{check}: {seen}\n")).collect();
+    lines.concat()
 }
 
 impl Script {

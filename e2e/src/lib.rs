@@ -88,10 +88,20 @@ impl Tollgate {
 
     /// Starts one whose registry has these stanzas too.
     pub async fn start_with_registry(stanzas: &str) -> anyhow::Result<Self> {
+        Self::start_with_registry_and(stanzas, &[]).await
+    }
+
+    /// The same with other settings too.
+    pub async fn start_with_registry_and(
+        stanzas: &str,
+        settings: &[(&'static str, &str)],
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("registry.toml");
         std::fs::write(&file, stanzas)?;
-        Self::start_with(&[("gateway.registry_file", &file.display().to_string())]).await
+        let file = file.display().to_string();
+        let registry = ("gateway.registry_file", &*file);
+        Self::start_with(&[&[registry], settings].concat()).await
     }
 
     /// The base URL.

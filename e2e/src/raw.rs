@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Nothing here takes longer.
@@ -22,7 +23,7 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A WebSocket on which tests send what they like.
-pub struct Socket(WebSocketStream<Box<dyn Stream>>);
+pub struct Socket(pub WebSocketStream<Box<dyn Stream>>);
 
 /// What came off it.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,12 @@ impl Socket {
         }
         let stream: Box<dyn Stream> = Box::new(stream);
         Ok(Self(client_async(request, stream).await?.0))
+    }
+
+    /// The other end of one, over a connection that has been upgraded.
+    pub async fn of_server(stream: TcpStream) -> Self {
+        let stream: Box<dyn Stream> = Box::new(stream);
+        Self(WebSocketStream::from_raw_socket(stream, Role::Server, None).await)
     }
 
     /// Opens one and authenticates.
@@ -117,6 +124,17 @@ impl Socket {
     /// Whether nothing comes for so long: no frame, no ping, no close.
     pub async fn hears_nothing(&mut self, time: Duration) -> bool {
         tokio::time::timeout(time, self.0.next()).await.is_err()
+    }
+
+    /// The next message, a text or bytes, as it came.
+    pub async fn message(&mut self) -> anyhow::Result<Message> {
+        Ok(tokio::time::timeout(PATIENCE, self.0.next()).await?.context("gone")??)
+    }
+
+    /// Says goodbye with this code.
+    pub async fn goodbye(&mut self, code: u16) -> anyhow::Result<()> {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        Ok(self.0.close(Some(frame)).await?)
     }
 
     /// Sends a call of the echo.

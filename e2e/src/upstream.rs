@@ -9,6 +9,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::raw::Socket;
 
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,6 +59,14 @@ impl Upstream {
         Ok(Line(self.listener.accept().await?.0))
     }
 
+    /// The next connection as a WebSocket, and the request that opened it.
+    pub async fn socket(&self) -> anyhow::Result<(Socket, Posted)> {
+        let mut line = self.accept().await?;
+        let asked = line.posted().await?;
+        line.send(switching(&asked)?).await?;
+        Ok((Socket::of_server(line.0).await, asked))
+    }
+
     /// The next connection and the request on it.
     pub async fn posted(&self) -> anyhow::Result<(Line, Posted)> {
         let mut line = self.accept().await?;
@@ -84,7 +95,8 @@ impl Line {
             let former = headers.insert(name.to_ascii_lowercase(), value.to_owned());
             anyhow::ensure!(former.is_none(), "{name} came twice");
         }
-        let length = headers.get("content-length").context("no content-length")?.parse()?;
+        // As HTTP has it: a request that says nothing about a body has none.
+        let length = headers.get("content-length").map_or(Ok(0), |length| length.parse())?;
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await?;
         Ok(Posted { line, headers, body: String::from_utf8(body)? })
@@ -134,6 +146,16 @@ impl Line {
             Ok(more) => anyhow::bail!("more came: {:?}", String::from_utf8_lossy(&rest[..more])),
         }
     }
+}
+
+/// The answer to an upgrade, as bytes.
+pub fn switching(asked: &Posted) -> anyhow::Result<String> {
+    let key = asked.headers.get("sec-websocket-key").context("no Sec-WebSocket-Key")?;
+    let accept = derive_accept_key(key.as_bytes());
+    Ok(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-accept: {accept}\r\n\r\n"
+    ))
 }
 
 /// An answer with a JSON body, as bytes.

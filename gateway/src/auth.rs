@@ -5,9 +5,10 @@
 //! What cannot be a credential by its form is refused here and costs IAM nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::{Client, Identity};
+use tollgate_proto::iam::{Client, Credential, Identity};
 use tollgate_proto::key::{self, Shape};
 
 use crate::iam::{NotAuthenticated, Questions};
@@ -15,6 +16,20 @@ use crate::metrics::Judged;
 
 /// The longest credential: that of a token.
 const MAX_CREDENTIAL: usize = 8_192;
+
+/// How far the clocks of gateway and IAM may differ; API keys, which IAM judges, have none.
+const JWT_LEEWAY: Duration = Duration::from_secs(5);
+
+/// How long the credential behind an identity lives yet, if it ends, and how far clocks may differ
+/// about that.
+pub(crate) fn life(identity: &Identity, now_ms: u64) -> (Option<Duration>, Duration) {
+    let life = identity.expires_at_ms.map(|at| Duration::from_millis(at.saturating_sub(now_ms)));
+    let leeway = match identity.actor.credential {
+        Credential::Session(_) | Credential::Minted { .. } => JWT_LEEWAY,
+        Credential::Key(_) => Duration::ZERO,
+    };
+    (life, leeway)
+}
 
 /// Asks IAM whose credential this is.
 pub(crate) async fn authenticate(

@@ -56,6 +56,7 @@ pub(crate) struct Permit {
     call: Box<Call>,
     caller: Option<Arc<Caller>>,
     client: Arc<Client>,
+    decided: Option<Decided>,
 }
 
 impl Permit {
@@ -77,6 +78,21 @@ impl Permit {
     /// The peer.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The decision behind it, if one was needed. A call that goes on for long asks whether it
+    /// still holds.
+    pub(crate) fn decided(&self) -> Option<Decided> {
+        self.decided
+    }
+
+    /// Whether it would be given again.
+    pub(crate) async fn renew(
+        &self,
+        questions: &Questions,
+    ) -> Result<Option<Decided>, NotPermitted> {
+        let Self { call, caller, client, .. } = self;
+        check(questions, caller.as_deref(), client, &call.needs, Instant::now()).await
     }
 
     /// What runs it: taken once.
@@ -118,16 +134,26 @@ pub(crate) async fn authorise(
     call: Box<Call>,
     now: Instant,
 ) -> Result<Permit, NotPermitted> {
-    match (&call.needs, &caller) {
+    let decided = check(questions, caller.as_deref(), &client, &call.needs, now).await?;
+    Ok(Permit { call, caller, client, decided })
+}
+
+async fn check(
+    questions: &Questions,
+    caller: Option<&Caller>,
+    client: &Client,
+    needs: &Needs,
+    now: Instant,
+) -> Result<Option<Decided>, NotPermitted> {
+    match (needs, caller) {
         // IAM decides on an operation of its own against the record that it concerns: the
         // gateway has never seen that record, so a check here could only be wrong or late.
-        (Needs::Nothing, _) | (Needs::Identity, Some(_)) => {}
-        (Needs::Identity | Needs::Check(_), None) => return Err(NotPermitted::Anonymous),
+        (Needs::Nothing, _) | (Needs::Identity, Some(_)) => Ok(None),
+        (Needs::Identity | Needs::Check(_), None) => Err(NotPermitted::Anonymous),
         (Needs::Check(check), Some(caller)) => {
-            decide(questions, caller, check, &client, now).await?;
+            decide(questions, caller, check, client, now).await.map(Some)
         }
     }
-    Ok(Permit { call, caller, client })
 }
 
 async fn decide(
@@ -136,17 +162,17 @@ async fn decide(
     check: &Check,
     client: &Client,
     now: Instant,
-) -> Result<(), NotPermitted> {
-    let remembered = caller.recall(check);
-    let decision = if let Some(decision) = remembered.and_then(|it| questions.again(&it, now)) {
-        decision
+) -> Result<Decided, NotPermitted> {
+    let remembered = caller.recall(check).filter(|it| questions.again(it, now).is_some());
+    let decided = if let Some(decided) = remembered {
+        decided
     } else {
         let decided = questions.authorise(&caller.identity, check, client).await?;
         caller.remember(check, decided);
-        decided.decision
+        decided
     };
-    match decision {
-        Decision::Allow => Ok(()),
+    match decided.decision {
+        Decision::Allow => Ok(decided),
         Decision::Deny => Err(NotPermitted::Denied),
         Decision::NoWorkspace => Err(NotPermitted::NoWorkspace),
     }

@@ -19,6 +19,7 @@ use crate::authorise::Permit;
 use crate::metrics::Metrics;
 use crate::registry::{BackendSettings, Registry};
 use crate::reply::{Chunks, Outcome};
+pub(crate) use http::Http;
 
 /// The seam: built in, or a server behind the gateway.
 pub(crate) trait Backend: Send + Sync {
@@ -34,7 +35,25 @@ pub(crate) trait Backend: Send + Sync {
 }
 
 /// The backends of this process, by name.
-pub(crate) type Backends = HashMap<Arc<str>, Arc<dyn Backend>>;
+#[derive(Default)]
+pub(crate) struct Backends {
+    /// All of them: each answers calls.
+    answering: HashMap<Arc<str>, Arc<dyn Backend>>,
+    /// Those that can be passed bytes.
+    passing: HashMap<Arc<str>, Arc<Http>>,
+}
+
+impl Backends {
+    /// What answers calls.
+    pub(crate) fn answering(&self, name: &str) -> Option<&Arc<dyn Backend>> {
+        self.answering.get(name)
+    }
+
+    /// What is passed bytes.
+    pub(crate) fn passing(&self, name: &str) -> Option<&Arc<Http>> {
+        self.passing.get(name)
+    }
+}
 
 /// Makes every backend that the registry names; what they need besides lives as long as `life`.
 /// A backend of `before` whose settings are the same is kept, with its connections.
@@ -44,25 +63,25 @@ pub(crate) fn open(
     metrics: &Metrics,
     life: &Lifecycle,
 ) -> Backends {
-    let known = |name: &str, settings: &BackendSettings| {
-        let (registry, backends) = before?;
-        let same = registry.backends().get(name) == Some(settings);
-        backends.get(name).filter(|_| same).cloned()
-    };
-    let open = |name: &Arc<str>, settings: &BackendSettings| -> Arc<dyn Backend> {
-        if let Some(backend) = known(name, settings) {
-            return backend;
-        }
-        match settings {
+    let mut backends = Backends::default();
+    for (name, settings) in registry.backends() {
+        let same = |(registry, _): &(&Registry, &Backends)| {
+            registry.backends().get(name) == Some(settings)
+        };
+        let known = before.filter(same).map(|(_, backends)| backends);
+        let backend: Arc<dyn Backend> = match settings {
             BackendSettings::Echo { flows } => Arc::new(echo::Echo::new(flows)),
-            BackendSettings::Http(settings) => Arc::new(http::Http::new(
-                name.clone(),
-                settings,
-                metrics.upstream_requests.of(name),
-                life,
-            )),
-        }
-    };
-    let backends = registry.backends().iter();
-    backends.map(|(name, settings)| (name.clone(), open(name, settings))).collect()
+            BackendSettings::Http(settings) => {
+                let known = known.and_then(|known| known.passing(name)).cloned();
+                let http = known.unwrap_or_else(|| {
+                    let metrics = metrics.upstream_requests.of(name);
+                    Arc::new(Http::new(name.clone(), settings, metrics, life))
+                });
+                backends.passing.insert(name.clone(), Arc::clone(&http));
+                http
+            }
+        };
+        backends.answering.insert(name.clone(), backend);
+    }
+    backends
 }

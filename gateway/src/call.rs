@@ -83,6 +83,8 @@ impl Needs {
 pub(crate) enum Target {
     /// A backend gets the request.
     Backend(Arc<str>, Object<'static>),
+    /// A backend is passed bytes, or passes them.
+    Passage(Arc<str>),
     /// Registered, and nothing is configured to run it.
     Nothing,
     /// IAM gets the operation that was parsed.

@@ -1,4 +1,4 @@
-//! HTTP callers: the upgrade to a socket, the requests of login and bootstrap, IAM operations and
+//! HTTP callers: upgrades to sockets, the requests of login and bootstrap, IAM operations and
 //! services. They take the road of a frame from the registry on.
 //!
 //! Refusals of a credential or a permit are byte constants: 401, 403 and 404 say nothing more.
@@ -7,6 +7,8 @@ mod head;
 mod answer;
 mod auth;
 mod calls;
+mod flow_sockets;
+mod query;
 mod upgrade;
 mod observe;
 
@@ -48,6 +50,8 @@ pub(crate) fn router(handles: Arc<Handles>) -> Router {
         .route("/api/v1/iam", post(calls::iam))
         .route("/api/v1/{kind}", post(calls::service))
         .route("/api/v1/flow/{flow}/service/{*kind}", post(calls::flow_service))
+        .route("/api/v1/flow/{flow}/import/{kind}", get(flow_sockets::import))
+        .route("/api/v1/flow/{flow}/export/{kind}", get(flow_sockets::export))
         .layer(from_fn_with_state(Arc::clone(&handles), require_tls));
     Router::new()
         .route("/api/v1/socket", get(upgrade::socket))

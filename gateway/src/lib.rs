@@ -5,7 +5,7 @@
 //! `session` tells what it is, `auth` turns a credential into an identity, the `registry`
 //! resolves a call, `authorise` makes the permit, `dispatch` runs it under its deadline on a
 //! `backend`, `reply` writes the answer. HTTP callers (`http`) take the same road from the
-//! registry on.
+//! registry on; what is passed on whole between two sockets, a `relay` copies.
 //!
 //! It holds no policy and no state that a restart would lose.
 
@@ -20,6 +20,7 @@ mod authorise;
 mod dispatch;
 mod backend;
 mod reply;
+mod relay;
 mod http;
 mod handles;
 mod call;

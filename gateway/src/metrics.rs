@@ -138,6 +138,8 @@ tollgate_runtime::label! {
         Iam = "/api/v1/iam",
         Service = "/api/v1/{kind}",
         FlowService = "/api/v1/flow/{flow}/service/{*kind}",
+        FlowImport = "/api/v1/flow/{flow}/import/{kind}",
+        FlowExport = "/api/v1/flow/{flow}/export/{kind}",
         Other = "other",
     }
 }
@@ -230,6 +232,8 @@ impl Route {
             Some("/api/v1/iam") => Self::Iam,
             Some("/api/v1/{kind}") => Self::Service,
             Some("/api/v1/flow/{flow}/service/{*kind}") => Self::FlowService,
+            Some("/api/v1/flow/{flow}/import/{kind}") => Self::FlowImport,
+            Some("/api/v1/flow/{flow}/export/{kind}") => Self::FlowExport,
             Some(_) | None => Self::Other,
         }
     }

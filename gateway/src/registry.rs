@@ -6,6 +6,7 @@
 
 mod file;
 mod backends;
+pub(crate) mod passage;
 pub(crate) mod resolve;
 
 use std::collections::HashMap;
@@ -58,7 +59,18 @@ pub(crate) struct Registry {
     /// Names that end in `/*`, without the star.
     flow_prefixes: Vec<(String, Entry)>,
     services: HashMap<String, HashMap<String, Entry>>,
+    imports: HashMap<String, Entry>,
+    exports: HashMap<String, Entry>,
     backends: HashMap<Arc<str>, BackendSettings>,
+}
+
+/// Which way the data of a flow goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Into the flow.
+    Import,
+    /// Out of it.
+    Export,
 }
 
 impl Registry {
@@ -84,8 +96,18 @@ impl Registry {
     pub(crate) fn count_in(&mut self, metrics: &Metrics) {
         let prefixes = self.flow_prefixes.iter_mut().map(|(_, entry)| entry);
         let operations = self.services.values_mut().flat_map(HashMap::values_mut);
-        for entry in self.flow_services.values_mut().chain(prefixes).chain(operations) {
+        let passages = self.imports.values_mut().chain(self.exports.values_mut());
+        let answered = self.flow_services.values_mut().chain(prefixes).chain(operations);
+        for entry in answered.chain(passages) {
             entry.metrics = metrics.calls.of(&entry.name);
+        }
+    }
+
+    /// What carries data of this kind into or out of a flow.
+    pub(crate) fn flow_socket(&self, direction: Direction, kind: &str) -> Option<&Entry> {
+        match direction {
+            Direction::Import => self.imports.get(kind),
+            Direction::Export => self.exports.get(kind),
         }
     }
 

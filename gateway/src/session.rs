@@ -39,10 +39,9 @@ use uuid::Uuid;
 use crate::authorise::Caller;
 use crate::handles::Handles;
 use crate::reply::Reply;
-use crate::socket::{End, Io, Socket};
+use crate::socket::{Counted, End, Io, Socket};
 use authority::{Checking, Verdict};
 use calls::{Ended, WaitingCall};
-use counts::Counted;
 use heartbeat::Pulse;
 use inflight::Inflight;
 use phase::Phase;
@@ -311,7 +310,7 @@ impl Session {
 impl From<End> for Ending {
     fn from(end: End) -> Self {
         match end {
-            End::Closed => Self::Closed,
+            End::Closed(_) => Self::Closed,
             End::Gone => Self::Gone,
             End::TooLarge => Self::Close(CloseCode::TooLarge),
             End::BadUtf8 => Self::Close(CloseCode::BadUtf8),

@@ -1,4 +1,4 @@
-//! ① A WebSocket over a TCP connection, as one task uses it.
+//! ① A WebSocket over a TCP connection, as one task uses it; mostly the client's.
 //!
 //! In: bytes. Out: messages, and the reason when there are no more. Writing puts frames into a
 //! buffer; flushing is a poll of its own, so that reading goes on while a slow client drains, and
@@ -7,6 +7,7 @@
 //! Built on tungstenite's protocol machine itself: its limits can be raised after authentication,
 //! and one task needs no lock and no second waker.
 
+mod counted;
 mod reader;
 mod writer;
 
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use crate::stream::Stream;
+pub(crate) use counted::Counted;
 pub(crate) use reader::{End, Incoming};
 
 /// The largest message of a peer that has not authenticated.
@@ -57,7 +59,7 @@ impl Traffic {
     }
 }
 
-/// One client's socket.
+/// One socket: a client's, or one of ours to a backend.
 pub(crate) struct Socket {
     stream: Stream,
     protocol: WebSocketContext,
@@ -73,15 +75,24 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// A socket whose handshake is done; `early` is what the client sent behind it.
+    /// A client's socket whose handshake is done; `early` is what the client sent behind it.
     pub(crate) fn new(stream: Stream, early: Vec<u8>) -> Self {
+        Self::with_role(Role::Server, stream, early)
+    }
+
+    /// A socket that we opened ourselves.
+    pub(crate) fn to_backend(stream: Stream, early: Vec<u8>) -> Self {
+        Self::with_role(Role::Client, stream, early)
+    }
+
+    fn with_role(role: Role, stream: Stream, early: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_THRESHOLD)
             .max_write_buffer_size(usize::MAX)
             .max_message_size(Some(STRANGER_MESSAGE))
             .max_frame_size(Some(STRANGER_MESSAGE));
-        let protocol = WebSocketContext::from_partially_read(early, Role::Server, Some(config));
+        let protocol = WebSocketContext::from_partially_read(early, role, Some(config));
         Self {
             stream,
             protocol,

@@ -9,6 +9,7 @@
 mod address;
 mod connection;
 mod server;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +26,11 @@ use tokio_util::sync::DropGuard;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::metrics::{Sent, UpstreamMetrics};
+use crate::stream::Stream;
 pub(crate) use address::Address;
 use connection::{Attempt, Connection};
-use server::{Server, Slot};
+use server::{Attempted, Server, Slot};
+use upgrade::Upgraded;
 
 /// What bounds the connections of one backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +63,36 @@ pub(crate) enum Failure {
     Unreachable(String),
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// To an upgrade.
+    #[error("it answered {}", .0.status)]
+    Refused(Box<hyper::http::response::Parts>),
+}
+
+impl Failure {
+    fn sent(&self) -> Sent {
+        match self {
+            Self::Busy => Sent::Busy,
+            Self::Unreachable(_) => Sent::Unreachable,
+            Self::Broken(_) => Sent::Broken,
+            Self::Refused(_) => Sent::Answered,
+        }
+    }
+}
+
+/// A connection that has become a WebSocket.
+pub(crate) struct Opened {
+    /// The bare connection.
+    pub(crate) stream: Stream,
+    /// What the server sent behind its answer.
+    pub(crate) early: Bytes,
+    /// To be kept as long as the connection.
+    pub(crate) hold: Hold,
+}
+
+/// That a server is busy with something; until it is dropped.
+pub(crate) struct Hold {
+    _slot: Slot,
+    _turn: OwnedSemaphorePermit,
 }
 
 /// An answer whose head has come.
@@ -95,12 +128,7 @@ impl Upstream {
     pub(crate) async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
         let mut request = Measured::begin(&self.metrics);
         let answer = self.send(headers, body).await;
-        request.sent = match &answer {
-            Ok(_) => Sent::Answered,
-            Err(Failure::Busy) => Sent::Busy,
-            Err(Failure::Unreachable(_)) => Sent::Unreachable,
-            Err(Failure::Broken(_)) => Sent::Broken,
-        };
+        request.sent = answer.as_ref().map_or_else(Failure::sent, |_| Sent::Answered);
         answer
     }
 
@@ -118,6 +146,34 @@ impl Upstream {
                 }
                 Err(Attempt::NotSent(unsent, why)) => (request, reason) = (*unsent, why),
                 Err(Attempt::Broken(why)) => return Err(Failure::Broken(why)),
+            }
+        }
+        Err(Failure::Unreachable(reason))
+    }
+
+    /// Opens a WebSocket at the first server that can be reached.
+    pub(crate) async fn upgrade(&self, headers: &HeaderMap) -> Result<Opened, Failure> {
+        let mut request = Measured::begin(&self.metrics);
+        let opened = self.open(headers).await;
+        request.sent = opened.as_ref().map_or_else(Failure::sent, |_| Sent::Answered);
+        opened
+    }
+
+    async fn open(&self, headers: &HeaderMap) -> Result<Opened, Failure> {
+        let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_| Failure::Busy)?;
+        let mut untried: Vec<&Arc<Server>> = self.servers.iter().collect();
+        let mut reason = "there is none".to_owned();
+        while let Some(slot) = pick(&mut untried) {
+            match slot.upgrade(headers).await {
+                Attempted::Unreachable(why) => reason = why,
+                Attempted::Asked(Err(why)) => return Err(Failure::Broken(why)),
+                Attempted::Asked(Ok(Upgraded::Refused(head))) => {
+                    return Err(Failure::Refused(head));
+                }
+                Attempted::Asked(Ok(Upgraded::Socket(stream, early))) => {
+                    let hold = Hold { _slot: slot, _turn: turn };
+                    return Ok(Opened { stream, early, hold });
+                }
             }
         }
         Err(Failure::Unreachable(reason))

@@ -7,6 +7,7 @@ mod terms;
 mod calls;
 mod backends;
 mod docs;
+mod flow_sockets;
 mod head;
 mod http;
 mod idle;

@@ -7,6 +7,7 @@
 mod document;
 mod visitor;
 mod auth;
+mod flow_sockets;
 mod iam;
 mod services;
 mod socket;
@@ -43,6 +44,7 @@ async fn the_server_does_what_the_document_says_and_no_more() -> anyhow::Result<
     iam::drive(&mut visitor).await?;
     services::drive(&mut visitor).await?;
     socket::drive(&mut visitor).await?;
+    flow_sockets::drive(&mut visitor).await?;
 
     let mut unseen = visitor.document.routes();
     unseen.retain(|(route, status)| !is_seen_elsewhere(route, *status));

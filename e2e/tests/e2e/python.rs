@@ -3,6 +3,8 @@
 //! The scripts in `e2e/python` tell what they saw, a JSON line for each check; what they should
 //! have seen stands here or in `e2e/transcripts`, so that a check that is missing fails too.
 
+mod bulk;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -108,9 +110,17 @@ fn of_a_client(name: &str) -> Vec<(String, Value)> {
 
 /// Runs a script as a user of the workspace `acme` who has a key and a login.
 async fn check(script: &str, expected: &[(String, Value)]) -> anyhow::Result<()> {
+    check_on(&Tollgate::start().await?, script, expected).await
+}
+
+/// The same on a Tollgate of the test's own.
+async fn check_on(
+    tollgate: &Tollgate,
+    script: &str,
+    expected: &[(String, Value)],
+) -> anyhow::Result<()> {
     let python = interpreter().await?;
-    let tollgate = Tollgate::start().await?;
-    let (key, jwt) = credentials(&tollgate).await?;
+    let (key, jwt) = credentials(tollgate).await?;
     let mut command = Script::python(&python, script);
     command.env("TOLLGATE_URL", tollgate.url()).env("TOLLGATE_KEY", key).env("TOLLGATE_JWT", jwt);
     let mut seen: BTreeMap<_, _> =

@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tollgate_proto::capability::Capability;
+use tollgate_proto::iam::Check;
 use tollgate_proto::resource::Resource;
 
 use super::*;

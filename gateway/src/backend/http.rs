@@ -5,16 +5,17 @@
 //! the service learns who calls from headers that only the gateway writes.
 
 mod answer;
+mod headers;
+mod passage;
 mod pieces;
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue,
 };
 use tokio::time::Instant;
 use tollgate_proto::error::{ErrorKind, WireError};
@@ -27,16 +28,10 @@ use crate::metrics::UpstreamMetrics;
 use crate::registry::HttpSettings;
 use crate::reply::{Chunks, Outcome};
 use crate::upstream::{Failure, Upstream};
-
-const SERVICE: HeaderName = HeaderName::from_static("tollgate-service");
-const FLOW: HeaderName = HeaderName::from_static("tollgate-flow");
-const WORKSPACE: HeaderName = HeaderName::from_static("tollgate-workspace");
-const PRINCIPAL: HeaderName = HeaderName::from_static("tollgate-principal");
-const DEADLINE: HeaderName = HeaderName::from_static("tollgate-deadline-ms");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+use headers::{add_deadline, identify};
 
 /// A backend over HTTP.
-pub(super) struct Http {
+pub(crate) struct Http {
     name: Arc<str>,
     upstream: Upstream,
     /// Said with every request.
@@ -75,13 +70,7 @@ impl Http {
             let answer = self.upstream.post(headers, body).await?;
             answer::read(answer, self.max_answer, chunks).await
         };
-        read.await.map_err(|failed: Failed| {
-            if let Some(reason) = &failed.reason {
-                let operation = &*permit.call().name;
-                tracing::warn!(backend = &*self.name, operation, reason, "a backend failed");
-            }
-            failed.error
-        })
+        read.await.map_err(|failed| self.log(permit, failed))
     }
 
     fn headers(
@@ -89,26 +78,21 @@ impl Http {
         permit: &Permit,
         deadline: Option<Instant>,
     ) -> Result<HeaderMap, InvalidHeaderValue> {
-        let call = permit.call();
         let mut headers = self.headers.clone();
-        headers.insert(SERVICE, header(&call.service)?);
-        if let Some(flow) = &call.flow {
-            headers.insert(FLOW, header(flow.as_str())?);
-        }
-        if let Some(workspace) = permit.workspace() {
-            headers.insert(WORKSPACE, header(workspace.as_str())?);
-        }
-        if let Some(identity) = permit.identity() {
-            headers.insert(PRINCIPAL, header(&identity.actor.user.to_string())?);
-        }
+        identify(&mut headers, permit)?;
         if let Some(deadline) = deadline {
-            let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-            headers.insert(DEADLINE, u64::try_from(left).unwrap_or(u64::MAX).into());
-        }
-        if let Some(traceparent) = &call.traceparent {
-            headers.insert(TRACEPARENT, header(traceparent.as_str())?);
+            add_deadline(&mut headers, deadline);
         }
         Ok(headers)
+    }
+
+    /// Tells the log why, and gives what the caller is told.
+    fn log(&self, permit: &Permit, failed: Failed) -> WireError {
+        if let Some(reason) = &failed.reason {
+            let operation = &*permit.call().name;
+            tracing::warn!(backend = &*self.name, operation, reason, "a backend failed");
+        }
+        failed.error
     }
 }
 
@@ -147,28 +131,8 @@ impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
         let kind = match &failure {
             Failure::Busy | Failure::Unreachable(_) => ErrorKind::Unavailable,
-            Failure::Broken(_) => ErrorKind::UpstreamError,
+            Failure::Broken(_) | Failure::Refused(_) => ErrorKind::UpstreamError,
         };
         Self::new(kind, failure.to_string())
     }
 }
-
-/// A name as a header's value: what is not visible ASCII, and the percent sign, percent-encoded.
-fn header(name: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'%';
-    if name.as_bytes().iter().all(plain) {
-        return HeaderValue::from_str(name);
-    }
-    let mut encoded = String::with_capacity(name.len() + 16);
-    for byte in name.bytes() {
-        if plain(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    HeaderValue::try_from(encoded)
-}
-
-#[cfg(test)]
-mod tests;

@@ -106,14 +106,13 @@ async fn call(
         Ok(identity) => identity,
         Err(error) => return refuse(&error),
     };
-    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let asked = Request {
         service: Cow::Borrowed(service),
         flow: flow.map(Cow::Borrowed),
         workspace: object.text("workspace").map(|name| name.into_owned().into()),
         body: Ok(object),
         deadline: None,
-        traceparent: traceparent.and_then(TraceParent::parse),
+        traceparent: traceparent(headers),
     };
     match answer(&rules, identity, client, &asked).await {
         Ok(body) => ok(body),
@@ -174,6 +173,11 @@ fn unknown_operation(rules: &Rules, service: &str, body: &Object<'_>) -> Option<
     }
 }
 
+/// The trace that a request belongs to, if it says so.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse)
+}
+
 /// Whose request this is: nobody's without a credential, an error with one that is not taken.
 pub(super) async fn bearer_identity(
     handles: &Handles,
@@ -183,9 +187,17 @@ pub(super) async fn bearer_identity(
     if !headers.contains_key(AUTHORIZATION) {
         return Ok(None);
     }
-    let token = bearer(headers);
-    let identity = authenticate(&handles.questions, token.as_ref(), client).await;
-    identity.map(Some).map_err(|error| match error {
+    identity_of(handles, bearer(headers).as_ref(), client).await.map(Some)
+}
+
+/// Whose credential this is; an error without one.
+pub(super) async fn identity_of(
+    handles: &Handles,
+    token: Option<&SecretString>,
+    client: &Client,
+) -> Result<Arc<Identity>, WireError> {
+    let identity = authenticate(&handles.questions, token, client).await;
+    identity.map_err(|error| match error {
         NotAuthenticated::Refused(_) => ErrorKind::AuthRequired.into(),
         NotAuthenticated::Unreachable(_) => ErrorKind::Unavailable.into(),
     })

@@ -21,6 +21,7 @@ use tollgate_proto::secret::SecretString;
 
 use super::answer::wrong_method;
 use super::calls::bearer;
+use super::query::Query;
 use crate::handles::{Handles, Rules};
 use crate::metrics::Closed;
 use crate::peer::Peer;
@@ -34,25 +35,9 @@ pub(super) async fn socket(
     Extension(peer): Extension<Peer>,
     mut request: Request,
 ) -> Response {
-    // A route for GET takes HEAD too.
-    if request.method() != Method::GET {
-        return wrong_method().await.into_response();
-    }
-    let accept = match check_handshake(request.headers()) {
-        Ok(accept) => accept,
-        Err((StatusCode::UPGRADE_REQUIRED, text)) => {
-            let version = [(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))];
-            return (StatusCode::UPGRADE_REQUIRED, version, text).into_response();
-        }
-        Err(refusal) => return refusal.into_response(),
-    };
-    // What follows the head must be frames, for whoever stands in between too.
-    if !request.body().is_end_stream() {
-        let close = [(CONNECTION, HeaderValue::from_static("close"))];
-        return (StatusCode::BAD_REQUEST, close, "an upgrade has no body").into_response();
-    }
-    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return (StatusCode::BAD_REQUEST, "this connection cannot be upgraded").into_response();
+    let Handshake { accept, upgrade } = match Handshake::take(&mut request).await {
+        Ok(handshake) => handshake,
+        Err(refusal) => return refusal,
     };
     let origin = request.headers().get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
     let rules = handles.rules.load();
@@ -82,6 +67,44 @@ pub(super) async fn socket(
             session::serve(socket, handles, arrival).await;
         }
     });
+    switch(accept)
+}
+
+/// A well-formed request for an upgrade.
+pub(super) struct Handshake {
+    /// The value of `Sec-WebSocket-Accept`.
+    pub(super) accept: HeaderValue,
+    /// The connection, once the answer has left.
+    pub(super) upgrade: OnUpgrade,
+}
+
+impl Handshake {
+    /// Takes it out of a request.
+    pub(super) async fn take(request: &mut Request) -> Result<Self, Response> {
+        // A route for GET takes HEAD too.
+        if request.method() != Method::GET {
+            return Err(wrong_method().await.into_response());
+        }
+        let accept = check_handshake(request.headers()).map_err(|(status, text)| {
+            let version = [(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))];
+            match status {
+                StatusCode::UPGRADE_REQUIRED => (status, version, text).into_response(),
+                _ => (status, text).into_response(),
+            }
+        })?;
+        // What follows the head must be frames, for whoever stands in between too.
+        if !request.body().is_end_stream() {
+            let close = [(CONNECTION, HeaderValue::from_static("close"))];
+            return Err((StatusCode::BAD_REQUEST, close, "an upgrade has no body").into_response());
+        }
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+        let cannot = (StatusCode::BAD_REQUEST, "this connection cannot be upgraded");
+        Ok(Self { accept, upgrade: upgrade.ok_or_else(|| cannot.into_response())? })
+    }
+}
+
+/// The answer after which a connection is a WebSocket.
+pub(super) fn switch(accept: HeaderValue) -> Response {
     let headers = [
         (CONNECTION, HeaderValue::from_static("upgrade")),
         (UPGRADE, HeaderValue::from_static("websocket")),
@@ -119,12 +142,8 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 
 /// A credential on the upgrade counts as a first frame sent early.
 fn early_token(rules: &Rules, request: &Request) -> Option<SecretString> {
-    let from_url = || {
-        let query = request.uri().query().filter(|_| rules.url_token)?;
-        let value = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-        Some(SecretString::from(decode_percent(value))).filter(|_| !value.is_empty())
-    };
-    bearer(request.headers()).or_else(from_url)
+    let query = Query::of(request.uri());
+    if rules.url_token { credential(request.headers(), query) } else { bearer(request.headers()) }
 }
 
 /// The largest frame that this kind of client takes: Python's `websockets`, which existing clients
@@ -134,24 +153,13 @@ fn usual_frame(headers: &HeaderMap) -> Option<u64> {
     agent.contains("websockets/").then_some(1 << 20)
 }
 
-/// Undoes percent-encoding. Clients also send tokens as they are: a lone `%` stays.
-fn decode_percent(text: &str) -> String {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let decoded = match tail {
-            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        out.push(decoded.map_or(*first, |(high, low)| high << 4 | low));
-        rest = if decoded.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&out).into_owned()
+/// The credential that came with an upgrade: browsers can send one in the URL alone.
+pub(super) fn credential(headers: &HeaderMap, query: Query<'_>) -> Option<SecretString> {
+    bearer(headers).or_else(|| query.token())
 }
 
 /// The bare connection under an upgrade: no layer of HTTP stays on a socket's road.
-async fn upgraded(upgrade: OnUpgrade) -> Option<Socket> {
+pub(super) async fn upgraded(upgrade: OnUpgrade) -> Option<Socket> {
     let upgraded = upgrade.await.ok()?;
     let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Stream>>().ok()?;
     // A copy: the buffer itself is twice as large as the one that a socket keeps.
@@ -161,13 +169,6 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<Socket> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_in_urls_are_read_escaped_or_not() {
-        assert_eq!(decode_percent("tg_a-b_c"), "tg_a-b_c");
-        assert_eq!(decode_percent("a%2Eb%2ec%"), "a.b.c%");
-        assert_eq!(decode_percent("%zz%+1"), "%zz%+1");
-    }
 
     #[test]
     fn a_handshake_needs_its_headers() {

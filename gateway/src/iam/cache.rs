@@ -35,6 +35,13 @@ pub(crate) struct Decided {
     generation: u64,
 }
 
+impl Decided {
+    /// It may hold until then, and not longer.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+}
+
 pub(crate) struct Cache {
     lease: Duration,
     /// Counts the times at which something was forgotten before its time.

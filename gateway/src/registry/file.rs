@@ -97,10 +97,8 @@ impl Reader {
                 .map_err(|problem| self.problem(&format!("backend.{name}"), &problem))?;
             self.backends.insert(name.as_str().into(), settings);
         }
-        // Checked now; the sockets that use them are not served yet.
-        for (kind, stanza) in file.flow_import.iter().chain(&file.flow_export) {
-            self.flow_entry(kind, stanza)?;
-        }
+        let imports = self.passages("import", &file.flow_import)?;
+        let exports = self.passages("export", &file.flow_export)?;
         let (mut flow_services, mut flow_prefixes) = (HashMap::new(), Vec::new());
         for (name, stanza) in &file.flow_service {
             let entry = self.flow_entry(name, stanza)?;
@@ -116,7 +114,34 @@ impl Reader {
             .iter()
             .map(|(name, stanza)| Ok((name.clone(), self.operations(name, stanza)?)))
             .collect::<Result<_, RegistryError>>()?;
-        Ok(Registry { flow_services, flow_prefixes, services, backends: self.backends })
+        let backends = self.backends;
+        Ok(Registry { flow_services, flow_prefixes, services, imports, exports, backends })
+    }
+
+    /// Entries whose backends are passed bytes, by kind.
+    fn passages(
+        &mut self,
+        way: &str,
+        stanzas: &HashMap<String, FlowService>,
+    ) -> Result<HashMap<String, Entry>, RegistryError> {
+        let entry = |(kind, stanza): (&String, &FlowService)| {
+            let entry = self.flow_entry(&format!("{way}/{kind}"), stanza)?;
+            self.check_passes_bytes(&entry)?;
+            Ok((kind.clone(), entry))
+        };
+        stanzas.iter().map(entry).collect()
+    }
+
+    fn check_passes_bytes(&self, entry: &Entry) -> Result<(), RegistryError> {
+        let Some(name) = &entry.backend else { return Ok(()) };
+        match self.backends.get(name) {
+            Some(BackendSettings::Http(_)) => Ok(()),
+            Some(BackendSettings::Echo { .. }) | None => {
+                let problem =
+                    format!("is passed on, which [backend.{name}] cannot take: name http");
+                Err(self.problem(&entry.name, &problem))
+            }
+        }
     }
 
     fn flow_entry(&mut self, name: &str, stanza: &FlowService) -> Result<Entry, RegistryError> {

@@ -108,7 +108,7 @@ fn resolve_iam(entry: &Entry, request: &Request<'_>, body: &Object<'_>) -> Resul
 }
 
 /// The one rule for the workspace of a call.
-fn resolve_workspace(
+pub(super) fn resolve_workspace(
     named: Option<&str>,
     identity: Option<&Identity>,
 ) -> Result<WorkspaceId, WireError> {
@@ -119,11 +119,11 @@ fn resolve_workspace(
     }
 }
 
-fn parse_flow(named: Option<&str>) -> Result<Option<FlowId>, WireError> {
+pub(super) fn parse_flow(named: Option<&str>) -> Result<Option<FlowId>, WireError> {
     named.map(str::parse).transpose().map_err(|e| invalid(format!("{e}").into()))
 }
 
-fn needs(requirement: Requirement, resource: Resource) -> Needs {
+pub(super) fn needs(requirement: Requirement, resource: Resource) -> Needs {
     match requirement {
         Requirement::Public => Needs::Nothing,
         Requirement::Authenticated => Needs::Identity,

@@ -83,6 +83,11 @@ fn a_file_that_could_open_a_hole_fails_the_start() {
     check("[flow-service.mine]\ncapabilty = \"llm\"", "unknown field `capabilty`");
     check("[backend.x]\ntype = \"carrier-pigeon\"", "unknown variant `carrier-pigeon`");
     check("[flow_service.mine]", "unknown field `flow_service`");
+    check(
+        "[flow-import.rows]\nbackend = \"echo\"",
+        "[import/rows] is passed on, which [backend.echo] cannot take",
+    );
+    check("[flow-export.mine]\nbackend = \"http://h/\"", "[export/mine] has no capability");
     let http = |lines: &str| format!("[backend.x]\ntype = \"http\"\n{lines}");
     let check_http = |lines: &str, expect: &str| check(&http(lines), expect);
     check_http("", "r.toml: [backend.x] has no urls");

@@ -14,20 +14,18 @@ use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::frame::client::AuthFrame;
 use tollgate_proto::frame::server::{AuthFailed, AuthOk, Notice, SessionLimits};
-use tollgate_proto::iam::{Credential, Identity};
+use tollgate_proto::iam::Identity;
 
 use super::phase::{Action, Input, Phase, step};
 use super::reauth::{self, Refused};
 use super::terms::Terms;
 use super::timers::take_due;
 use super::{Ending, Flow, Session};
-use crate::auth::authenticate;
+use crate::auth::{authenticate, life};
 use crate::authorise::Caller;
 use crate::handles::Limits;
 use crate::iam::NotAuthenticated;
 
-/// How far the clocks of gateway and IAM may differ; API keys, which IAM judges, have none.
-const JWT_LEEWAY: Duration = Duration::from_secs(5);
 /// The first refusal is answered after this, each further one after twice the time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -162,13 +160,7 @@ impl Session {
 
     fn bind(&mut self, taken: Taken, silent: bool) {
         let Taken { identity, refused } = taken;
-        let life = identity
-            .expires_at_ms
-            .map(|at| Duration::from_millis(at.saturating_sub(self.handles.clock.now_ms())));
-        let leeway = match identity.actor.credential {
-            Credential::Session(_) | Credential::Minted { .. } => JWT_LEEWAY,
-            Credential::Key(_) => Duration::ZERO,
-        };
+        let (life, leeway) = life(&identity, self.handles.clock.now_ms());
         self.timers.bind(life, life.unwrap_or_default().mul_f64(0.85), leeway);
         // What a client is told here holds until it authenticates again.
         let limits = &self.handles.rules.load().limits;

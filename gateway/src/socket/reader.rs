@@ -24,15 +24,15 @@ pub(crate) enum Incoming {
 /// Why nothing more will come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The client said goodbye.
-    Closed,
+    /// The peer said goodbye, with this code.
+    Closed(Option<u16>),
     /// The connection is gone.
     Gone,
     /// A message beyond the limit.
     TooLarge,
     /// A text message that is not UTF-8.
     BadUtf8,
-    /// The client broke RFC 6455.
+    /// The peer broke RFC 6455.
     Protocol,
 }
 
@@ -53,9 +53,9 @@ impl Socket {
                 self.unflushed = true;
                 Incoming::Control
             }
-            Ok(Message::Close(_)) => {
+            Ok(Message::Close(frame)) => {
                 self.unflushed = true;
-                Incoming::End(End::Closed)
+                Incoming::End(End::Closed(frame.map(|frame| frame.code.into())))
             }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Poll::Pending;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as Code;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tollgate_proto::close::CloseCode;
 
 use super::{Ready, Socket};
@@ -24,16 +24,25 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Socket {
     /// Puts a text message into the write buffer.
-    pub(crate) fn write(&mut self, text: String) {
+    pub(crate) fn write(&mut self, text: impl Into<Utf8Bytes>) {
+        self.queue(Message::Text(text.into()));
+    }
+
+    /// Puts a binary message into it.
+    pub(crate) fn write_binary(&mut self, bytes: Bytes) {
+        self.queue(Message::Binary(bytes));
+    }
+
+    fn queue(&mut self, message: Message) {
         self.unflushed = true;
-        self.traffic.send(text.len());
+        self.traffic.send(message.len());
         if !self.has_room() {
-            self.piled = self.piled.saturating_add(text.len());
+            self.piled = self.piled.saturating_add(message.len());
         }
-        self.queued = self.queued.saturating_add(text.len());
+        self.queued = self.queued.saturating_add(message.len());
         // The message is taken even when nothing can be sent now. A socket that is closing
         // takes none, and its end is on the way.
-        let _ = self.protocol.write(&mut Corked, Message::text(text));
+        let _ = self.protocol.write(&mut Corked, message);
     }
 
     /// Puts a ping of the protocol into the write buffer.
@@ -70,6 +79,11 @@ impl Socket {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
+    }
+
+    /// Sends all that is buffered, if the peer takes it in time.
+    pub(crate) async fn deliver(&mut self, within: Duration) {
+        let _ = timeout(within, poll_fn(|cx| self.poll_flush(cx))).await;
     }
 
     /// Says goodbye and waits a moment for the client to say so too.

@@ -18,9 +18,9 @@ use hyper_util::rt::TokioIo;
 use crate::stream::Stream;
 
 /// Read with one call of the operating system at most; the head of an answer must fit.
-const MAX_BUFFER: usize = 64 << 10;
-const MAX_HEAD: usize = 16 << 10;
-const MAX_HEADERS: usize = 64;
+pub(super) const MAX_BUFFER: usize = 64 << 10;
+pub(super) const MAX_HEAD: usize = 16 << 10;
+pub(super) const MAX_HEADERS: usize = 64;
 
 /// Why a request has no answer.
 pub(super) enum Attempt {
@@ -41,14 +41,12 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Prepares a connection that has just been made.
-    pub(super) async fn begin(stream: Stream) -> hyper::Result<Self> {
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(MAX_BUFFER)
-            .max_header_size(MAX_HEAD)
-            .max_headers(MAX_HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        Ok(Self { sender, driver: Some(driver) })
+    pub(super) async fn begin(stream: Stream) -> Result<Box<Self>, String> {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(MAX_BUFFER).max_header_size(MAX_HEAD).max_headers(MAX_HEADERS);
+        let begun = builder.handshake(TokioIo::new(stream)).await;
+        let (sender, driver) = begun.map_err(|error| describe(&error))?;
+        Ok(Box::new(Self { sender, driver: Some(driver) }))
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -110,7 +108,7 @@ impl Connection {
 }
 
 /// The error with its innermost cause, for the log.
-fn describe(error: &hyper::Error) -> String {
+pub(super) fn describe(error: &hyper::Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

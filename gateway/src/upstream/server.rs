@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Empty, Full};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderMap};
 use hyper::http::response::Parts;
 use rand::RngExt;
 use tokio::net::TcpStream;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use super::connection::{Attempt, Connection};
+use super::upgrade::{Upgraded, upgrade};
 use super::{Address, Bounds};
 use crate::metrics::UpstreamMetrics;
 use crate::stream::Stream;
@@ -27,6 +28,9 @@ use crate::stream::Stream;
 /// Between the probes of a server out of reach: doubling from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a server may take to answer an upgrade: clients do not wait longer themselves.
+const UPGRADE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Between two looks at the idle connections, however short their time is.
 const SHORTEST_SWEEP: Duration = Duration::from_secs(1);
@@ -47,6 +51,14 @@ pub(super) struct Server {
 struct Idle {
     connection: Box<Connection>,
     since: Instant,
+}
+
+/// What came of asking a server for a WebSocket.
+pub(super) enum Attempted {
+    /// There was no connection: another server may be asked.
+    Unreachable(String),
+    /// It has been asked.
+    Asked(Result<Upgraded, String>),
 }
 
 /// One of the requests that a server is busy with; it counts until it is dropped.
@@ -82,15 +94,17 @@ impl Server {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn connect(&self) -> Result<Box<Connection>, String> {
-        let connect = async {
-            let stream = self.open().await.map_err(|error| error.to_string())?;
-            Connection::begin(stream).await.map(Box::new).map_err(|error| error.to_string())
-        };
+    /// A connection in time. Without one the server is passed over from here on.
+    async fn reach(self: &Arc<Self>) -> Result<Stream, String> {
+        self.connect().await.inspect_err(|reason| self.lose(reason))
+    }
+
+    async fn connect(&self) -> Result<Stream, String> {
         let within = self.bounds.connect_timeout;
-        timeout(within, connect)
-            .await
-            .unwrap_or_else(|_| Err(format!("no connection within {within:?}")))
+        match timeout(within, self.open()).await {
+            Ok(opened) => opened.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no connection within {within:?}")),
+        }
     }
 
     async fn open(&self) -> io::Result<Stream> {
@@ -140,15 +154,16 @@ impl Slot {
             server.close_old();
             let idle = server.idle().pop_back();
             let is_new = idle.is_none();
-            let mut connection = match idle {
-                Some(idle) => idle.connection,
-                None => match server.connect().await {
-                    Ok(connection) => connection,
-                    Err(reason) => {
-                        server.lose(&reason);
-                        return Err(Attempt::NotSent(Box::new(request), reason));
-                    }
+            let connection = match idle {
+                Some(idle) => Ok(idle.connection),
+                None => match server.reach().await {
+                    Ok(stream) => Connection::begin(stream).await,
+                    Err(reason) => Err(reason),
                 },
+            };
+            let mut connection = match connection {
+                Ok(connection) => connection,
+                Err(reason) => return Err(Attempt::NotSent(Box::new(request), reason)),
             };
             match connection.send(request).await {
                 Ok((head, body)) => return Ok((head, body, connection)),
@@ -157,6 +172,22 @@ impl Slot {
                 Err(failed) => return Err(failed),
             }
         }
+    }
+
+    /// Opens a connection of its own and asks for a WebSocket.
+    pub(super) async fn upgrade(&self, headers: &HeaderMap) -> Attempted {
+        let server = &self.0;
+        let stream = match server.reach().await {
+            Ok(stream) => stream,
+            Err(reason) => return Attempted::Unreachable(reason),
+        };
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = server.address.target();
+        headers.clone_into(request.headers_mut());
+        request.headers_mut().insert(HOST, server.address.authority.clone());
+        let upgraded = timeout(UPGRADE_DEADLINE, upgrade(stream, request)).await;
+        let upgraded = upgraded.unwrap_or_else(|_| Err("no answer to the upgrade".to_owned()));
+        Attempted::Asked(upgraded)
     }
 
     /// Takes back a connection whose answer has ended.

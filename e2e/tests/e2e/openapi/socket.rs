@@ -39,8 +39,8 @@ async fn in_clear(visitor: &mut Visitor) -> anyhow::Result<()> {
     let tollgate = Tollgate::start_unclaimed(&settings).await?;
     for (route, status) in visitor.document.routes() {
         if status == 403 {
-            let path =
-                route.replace("POST ", "").replace("{kind}", "config").replace("{flow}", "f");
+            let path = route.split(' ').nth(1).unwrap_or_default();
+            let path = path.replace("{kind}", "config").replace("{flow}", "f");
             let answer = visitor.send(tollgate.address, (&route, &path), &[], b"{}").await?;
             assert_eq!(answer.body, r#"{"error":"tls required"}"#, "{route}");
         }

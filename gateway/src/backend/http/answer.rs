@@ -135,7 +135,7 @@ async fn refused(answer: Answer, max: usize) -> Result<String, Failed> {
 }
 
 /// `Retry-After` in seconds; a date is not understood.
-fn retry_after(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     seconds.checked_mul(1_000)
 }

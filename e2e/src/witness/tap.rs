@@ -19,6 +19,8 @@ pub(super) enum Tap {
     Head(End, Vec<u8>),
     /// A socket.
     Socket(Box<WebSocketContext>, Feed),
+    /// A socket whose messages a backend and its clients make up among themselves.
+    Passed,
     /// Something else, or a socket that is over.
     Other,
 }
@@ -31,12 +33,16 @@ impl Tap {
     /// Takes bytes, gives the messages that they complete, and what broke the protocol.
     pub(super) fn take(&mut self, bytes: &[u8]) -> (Vec<Message>, Option<Error>) {
         match self {
-            Self::Other => (Vec::new(), None),
+            Self::Passed | Self::Other => (Vec::new(), None),
             Self::Head(end, head) => {
                 head.extend_from_slice(bytes);
                 let length = head.windows(4).position(|four| four == b"\r\n\r\n");
                 let (end, head) = (*end, head.clone());
                 match length {
+                    Some(_) if end == End::Client && is_passed_on(&head) => {
+                        *self = Self::Passed;
+                        (Vec::new(), None)
+                    }
                     Some(length) if is_upgrade(end, &head[..length]) => {
                         *self = Self::Socket(Box::new(context(end)), Feed::default());
                         self.take(&head[length + 4..])
@@ -67,6 +73,15 @@ impl Tap {
             }
         }
     }
+}
+
+/// Whether this asks for data into or out of a flow.
+fn is_passed_on(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let path = line.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = String::from_utf8_lossy(path);
+    path.starts_with("GET /api/v1/flow/")
+        && (path.contains("/import/") || path.contains("/export/"))
 }
 
 fn is_upgrade(end: End, head: &[u8]) -> bool {

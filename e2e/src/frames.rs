@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -103,11 +103,16 @@ pub struct Wire {
     /// Where the bytes go.
     pub writer: OwnedWriteHalf,
     /// Where frames come from.
-    pub reader: Reader,
+    pub reader: Reader<OwnedReadHalf>,
 }
 
 /// The frames that the server sends.
-pub struct Reader(BufReader<OwnedReadHalf>);
+pub struct Reader<R>(BufReader<R>);
+
+/// The head of an upgrade, but for the empty line at its end.
+pub const HANDSHAKE: &str = "GET /api/v1/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+                             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 impl Wire {
     /// Connects and shakes hands.
@@ -122,11 +127,8 @@ impl Wire {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
-        let mut wire = Self { writer, reader: Reader(BufReader::new(reader)) };
-        let head = format!(
-            "GET /api/v1/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{lines}\r\n"
-        );
+        let mut wire = Self { writer, reader: Reader::new(reader) };
+        let head = format!("{HANDSHAKE}{lines}\r\n");
         wire.writer.write_all(head.as_bytes()).await?;
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -137,7 +139,12 @@ impl Wire {
     }
 }
 
-impl Reader {
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Behind the head.
+    pub fn new(stream: R) -> Self {
+        Self(BufReader::new(stream))
+    }
+
     /// The next thing that the server sends.
     pub async fn next(&mut self) -> anyhow::Result<Seen> {
         tokio::time::timeout(PATIENCE, self.read()).await.context("nothing came")?

@@ -17,6 +17,7 @@ use witness::Witness;
 pub mod certificate;
 pub mod commands;
 pub mod frames;
+pub mod fuzz;
 pub mod packages;
 pub mod process;
 pub mod protocol;

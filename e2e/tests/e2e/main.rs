@@ -8,6 +8,7 @@ mod calls;
 mod backends;
 mod docs;
 mod flow_sockets;
+mod fuzz;
 mod head;
 mod http;
 mod idle;

@@ -14,9 +14,10 @@ mod limits;
 use anyhow::{Context, ensure};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedReadHalf;
 use tollgate_e2e::Tollgate;
 use tollgate_e2e::frames::opcode::{PING, TEXT};
-use tollgate_e2e::frames::{FIN, Seen, Wire, frame};
+use tollgate_e2e::frames::{FIN, Reader, Seen, Wire, frame};
 
 /// Who sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,11 +133,7 @@ async fn run(tollgate: &Tollgate, who: Who, case: Case) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn see(
-    reader: &mut tollgate_e2e::frames::Reader,
-    who: Who,
-    expect: &Expect,
-) -> anyhow::Result<()> {
+async fn see(reader: &mut Reader<OwnedReadHalf>, who: Who, expect: &Expect) -> anyhow::Result<()> {
     let mut seen = reader.next().await?;
     if let (Who::Friend, Expect::Fails(code), Seen::Text(text)) = (who, expect, &seen) {
         let announced = format!(r#"{{"type":"closing","code":{code},"#);

@@ -1,0 +1,13 @@
+#![no_main]
+
+use std::cell::OnceCell;
+
+use tollgate_e2e::fuzz::{Gateway, head};
+
+thread_local! {
+    static GATEWAY: OnceCell<Gateway> = const { OnceCell::new() };
+}
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| GATEWAY.with(|gateway| {
+    head(gateway.get_or_init(|| Gateway::start().expect("it starts")), bytes);
+}));

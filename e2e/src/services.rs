@@ -8,40 +8,41 @@
 //! < {"response":"service.","end_of_stream":true}
 //! ```
 //!
-//! Several answers are a stream. A question behind `*>` may come again. Clients ask some things at once, so the order in which they come
-//! does not count; that each came, once, does.
+//! Several answers are a stream. A message of an import socket is a question without answers, to the
+//! service `import/triples`. A question behind `*>` may come again. Clients ask some things at
+//! once, so the order in which they come does not count; that each came, once, does.
+
+mod exchange;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::upstream::{Line, Posted, Upstream};
+use crate::raw::{Received, Socket};
+use crate::upstream::{Line, Posted, Upstream, switching};
+use exchange::Asked;
+pub use exchange::Exchange;
 
 /// Every service that there is.
 const BUILT_IN: &str = include_str!("../../gateway/default.toml");
-
-/// A question that must come, and its answers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Exchange {
-    service: String,
-    flow: String,
-    /// What the request must have; `"*"` is any value.
-    request: Value,
-    answers: Vec<Value>,
-    /// It may come again.
-    often: bool,
-    came: bool,
-}
 
 /// The server. It ends with the value.
 pub struct Services {
     /// Where it is.
     pub address: SocketAddr,
-    play: Arc<Mutex<Play>>,
+    stage: Arc<Stage>,
     _server: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Stage {
+    play: Mutex<Play>,
+    /// How many import sockets are open.
+    open: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -57,136 +58,99 @@ impl Services {
     /// Starts it.
     pub async fn start() -> anyhow::Result<Self> {
         let upstream = Upstream::listen().await?;
-        let (address, play) = (upstream.address, Arc::<Mutex<Play>>::default());
+        let (address, stage) = (upstream.address, Arc::<Stage>::default());
         let mut server = JoinSet::new();
-        let shared = Arc::clone(&play);
+        let shared = Arc::clone(&stage);
         server.spawn(async move {
             let mut lines = JoinSet::new();
             while let Ok(line) = upstream.wait().await {
                 lines.spawn(serve(line, Arc::clone(&shared)));
             }
         });
-        Ok(Self { address, play, _server: server })
+        Ok(Self { address, stage, _server: server })
     }
 
     /// The registry that puts it behind every service but IAM.
     pub fn registry(&self) -> String {
         let stanzas = BUILT_IN.lines().filter(|line| {
-            line.starts_with("[flow-service.")
-                || line.starts_with("[service.") && !line.contains("iam")
+            line.starts_with("[flow-") || line.starts_with("[service.") && !line.contains("iam")
         });
         let stanza = |line: &str| match line.strip_suffix(".operations]") {
             Some(service) => format!("{service}]\nbackend = \"services\"\n"),
             None => format!("{line}\nbackend = \"services\"\n"),
         };
-        let stanzas: String = stanzas.map(stanza).collect();
-        format!(
-            "[backend.services]\ntype = \"http\"\nurls = [\"http://{}/\"]\n{stanzas}",
-            self.address
-        )
+        let (stanzas, address): (String, _) = (stanzas.map(stanza).collect(), self.address);
+        format!("[backend.services]\ntype = \"http\"\nurls = [\"http://{address}/\"]\n{stanzas}")
     }
 
     /// Begins a play in this workspace.
     pub fn expect(&self, workspace: &str, exchanges: Vec<Exchange>) {
         let workspace = workspace.to_owned();
-        *self.play() = Play { exchanges, workspace, surprises: Vec::new() };
+        *self.stage.play() = Play { exchanges, workspace, surprises: Vec::new() };
     }
 
     /// Fails unless all of the play was played, and nothing else.
-    pub fn finish(&self) -> anyhow::Result<()> {
-        let play = std::mem::take(&mut *self.play());
+    pub async fn finish(&self) -> anyhow::Result<()> {
+        self.stage.open.subscribe().wait_for(|open| *open == 0).await?;
+        let play = std::mem::take(&mut *self.stage.play());
         let left: Vec<_> = play.exchanges.iter().filter(|exchange| !exchange.came).collect();
         let surprises = play.surprises.join("\n");
         ensure!(surprises.is_empty(), "this should not have come:\n{surprises}\nleft: {left:?}");
         ensure!(left.is_empty(), "this should have come: {left:?}");
         Ok(())
     }
-
-    fn play(&self) -> std::sync::MutexGuard<'_, Play> {
-        self.play.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Exchange {
-    /// The exchanges of a text, without its comments.
-    pub fn read(text: &str) -> anyhow::Result<Vec<Self>> {
-        let mut exchanges: Vec<Self> = Vec::new();
-        for line in text.lines() {
-            let (mark, rest) = line.split_once(' ').unwrap_or((line, ""));
-            match mark {
-                ">" | "*>" => {
-                    let asked = Self::question(rest, mark == "*>");
-                    exchanges.push(asked.with_context(|| rest.to_owned())?);
-                }
-                "<" => {
-                    let asked = exchanges.last_mut().context("an answer before a question")?;
-                    asked
-                        .answers
-                        .push(serde_json::from_str(rest).with_context(|| rest.to_owned())?);
-                }
-                _ => ensure!(line.is_empty() || line.starts_with('#'), "neither: {line:?}"),
-            }
-        }
-        Ok(exchanges)
-    }
-
-    fn question(text: &str, often: bool) -> anyhow::Result<Self> {
-        let mut words = text.splitn(3, ' ');
-        let mut word = || words.next().context("a service, a flow, and a request are needed");
-        let (service, flow) = (word()?.to_owned(), word()?.to_owned());
-        let request = serde_json::from_str(word()?)?;
-        Ok(Self { service, flow, request, answers: Vec::new(), often, came: false })
-    }
-
-    fn is_asked_by(&self, service: &str, flow: &str, request: &Value) -> bool {
-        self.service == service && self.flow == flow && has(request, &self.request)
+impl Stage {
+    fn play(&self) -> MutexGuard<'_, Play> {
+        self.play.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Play {
     /// What is answered; whoever asks what it should not is told so.
-    fn answers(&mut self, posted: &Posted) -> Vec<Value> {
-        let header = |name: &str| posted.headers.get(name).map_or("-", String::as_str);
-        let (service, flow) = (header("tollgate-service"), header("tollgate-flow"));
-        let workspace = header("tollgate-workspace");
-        let request: Value = serde_json::from_str(&posted.body).unwrap_or_default();
-        let is_it = |exchange: &Exchange| {
-            let wanted = exchange.request["workspace"].as_str().unwrap_or(&self.workspace);
-            // The header is what a service goes by; the request says the same.
-            let placed = workspace == wanted && request["workspace"] == wanted;
-            let due = exchange.often || !exchange.came;
-            due && placed && exchange.is_asked_by(service, flow, &request)
-        };
-        if let Some(place) = self.exchanges.iter().position(is_it) {
-            let exchange = &mut self.exchanges[place];
+    fn answers(&mut self, asked: &Asked<'_>) -> Vec<Value> {
+        let mut exchanges = self.exchanges.iter_mut();
+        if let Some(exchange) = exchanges.find(|exchange| exchange.is(asked, &self.workspace)) {
             exchange.came = true;
             return exchange.answers.clone();
         }
+        let Asked { service, flow, workspace, request } = asked;
         self.surprises.push(format!("(in {workspace}) > {service} {flow} {request}"));
         vec![json!({ "error": { "type": "surprise", "message": "nobody expects this" } })]
     }
 }
 
-/// Whether a value has all that another one has.
-fn has(value: &Value, wanted: &Value) -> bool {
-    match (value, wanted) {
-        (_, Value::String(any)) if any == "*" => !value.is_null(),
-        (Value::Object(value), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(name, wanted)| value.get(name).is_some_and(|value| has(value, wanted))),
-        (Value::Array(value), Value::Array(wanted)) => {
-            value.len() == wanted.len() && value.iter().zip(wanted).all(|(v, w)| has(v, w))
-        }
-        (value, wanted) => value == wanted,
-    }
-}
-
 /// Serves one connection until the gateway has had enough of it.
-async fn serve(mut line: Line, play: Arc<Mutex<Play>>) {
+async fn serve(mut line: Line, stage: Arc<Stage>) {
     while let Ok(posted) = line.posted().await {
-        let answers = play.lock().unwrap_or_else(PoisonError::into_inner).answers(&posted);
+        if posted.headers.contains_key("upgrade") {
+            stage.open.send_modify(|open| *open += 1);
+            // Whatever ends it: what was to come, and did not, is missed in the end.
+            drop(import(line, &posted, &stage).await);
+            stage.open.send_modify(|open| *open -= 1);
+            return;
+        }
+        let request = serde_json::from_str(&posted.body).unwrap_or_default();
+        let answers = stage.play().answers(&asked(&posted, request));
         if line.answer_all(&answers).await.is_err() {
             return;
         }
     }
+}
+
+async fn import(mut line: Line, opened: &Posted, stage: &Stage) -> anyhow::Result<()> {
+    line.send(switching(opened)?).await?;
+    let mut socket = Socket::of_server(line.0).await;
+    while let Received::Frame(message) = socket.next().await? {
+        stage.play().answers(&asked(opened, message));
+    }
+    Ok(())
+}
+
+fn asked(posted: &Posted, request: Value) -> Asked<'_> {
+    let header = |name: &str| posted.headers.get(name).map_or("-", String::as_str);
+    let [service, flow, workspace] =
+        ["tollgate-service", "tollgate-flow", "tollgate-workspace"].map(header);
+    Asked { service, flow, workspace, request }
 }

@@ -77,7 +77,7 @@ async fn every_call_of_the_python_clients_works_unchanged() -> anyhow::Result<()
     command.env("TOLLGATE_URL", tollgate.url()).env("TOLLGATE_KEY", key).env("TOLLGATE_JWT", "");
     let told = Script::start(&mut command)?.finish().await?;
     expect_file!["../../transcripts/python.seen.txt"].assert_eq(&script::text(&told));
-    services.finish()
+    services.finish().await
 }
 
 /// What both socket clients show with each credential.

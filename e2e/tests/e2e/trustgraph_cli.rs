@@ -25,10 +25,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("tg-dump-queues", "speaks to the message bus itself"),
     ("tg-monitor-prompts", "speaks to the message bus itself"),
     ("tg-get-document-content", "needs GET /api/v1/document-stream"),
-    ("tg-load-turtle", "needs the import sockets"),
-    ("tg-load-knowledge", "needs the import sockets"),
-    ("tg-load-doc-embeds", "needs the import sockets"),
-    ("tg-save-doc-embeds", "needs the export sockets"),
+    ("tg-load-doc-embeds", "sends no token, to no server"),
+    ("tg-save-doc-embeds", "sends no token, to no server"),
     ("tg-show-flow-state", "needs /api/metrics"),
     ("tg-show-processor-state", "needs /api/metrics"),
     ("tg-show-token-rate", "needs /api/metrics"),
@@ -75,6 +73,7 @@ transcripts! {
     commands_for_cores: "knowledge.txt";
     commands_that_call_a_flow: "calls.txt";
     commands_that_read_the_graph: "graph.txt";
+    commands_that_import: "imports.txt";
 }
 
 /// Runs a transcript as an admin of a workspace that is not the default one.

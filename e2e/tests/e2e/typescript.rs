@@ -26,7 +26,7 @@ async fn every_call_of_the_typescript_client_works_unchanged() -> anyhow::Result
         .env("TOLLGATE_READER", tollgate.user_in("acme", "rea", "reader").await?.1);
     let told = Script::start(&mut command)?.finish().await?;
     expect_file!["../../transcripts/typescript.seen.txt"].assert_eq(&script::text(&told));
-    services.finish()
+    services.finish().await
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Shell<'_> {
             services.expect(self.workspace, Exchange::read(&script).context(typed.to_owned())?);
             let output = self.run_one(typed).await.with_context(|| typed.to_owned())?;
             write_output(&mut came, &output)?;
-            if let Err(error) = services.finish() {
+            if let Err(error) = services.finish().await {
                 let said = String::from_utf8_lossy(&output.stdout);
                 failures.push(format!("$ {typed}\n{said}{error:#}"));
             }

@@ -2,7 +2,8 @@
 //! nothing else.
 //!
 //! hyper answers the upgrade, one task serves each socket through a 4-KiB read buffer, and what
-//! is ready is answered in one write. No JSON, no identity, no calls.
+//! is ready is answered in one write. No JSON, no identity, no calls. Not tuned, it is what these
+//! libraries do by themselves: 128-KiB buffers, and each reply is flushed.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -29,21 +30,28 @@ const WRITE_BUFFER: usize = 64 << 10;
 /// Messages of one socket in one turn; then other sockets have theirs.
 const TURN: usize = 16;
 
+/// How the server is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setup {
+    Tuned,
+    Stock,
+}
+
 /// Serves on a port of the system's choice, which it tells on stderr, until it is killed.
-pub(crate) async fn run() -> anyhow::Result<()> {
+pub(crate) async fn run(setup: Setup) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stderr(), "Clients connect to ws://{}/", listener.local_addr()?)?;
     let tasks = TaskTracker::new();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tasks.spawn(serve(stream, tasks.clone()));
+        tasks.spawn(serve(stream, setup, tasks.clone()));
     }
 }
 
-async fn serve(stream: TcpStream, tasks: TaskTracker) {
+async fn serve(stream: TcpStream, setup: Setup, tasks: TaskTracker) {
     let service = service_fn(|request| {
-        let response = upgrade(request, &tasks);
+        let response = upgrade(request, setup, &tasks);
         async move { Ok::<_, Infallible>(response) }
     });
     // A connection that fails is the client's to report.
@@ -51,7 +59,7 @@ async fn serve(stream: TcpStream, tasks: TaskTracker) {
         http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
 }
 
-fn upgrade(mut request: Request<Incoming>, tasks: &TaskTracker) -> Response<String> {
+fn upgrade(mut request: Request<Incoming>, setup: Setup, tasks: &TaskTracker) -> Response<String> {
     let key = request.headers().get(SEC_WEBSOCKET_KEY);
     let accept = key.map(|key| derive_accept_key(key.as_bytes())).map(HeaderValue::try_from);
     let mut response = Response::new(String::new());
@@ -59,7 +67,11 @@ fn upgrade(mut request: Request<Incoming>, tasks: &TaskTracker) -> Response<Stri
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;
     };
-    tasks.spawn(echo(hyper::upgrade::on(&mut request)));
+    let upgrade = hyper::upgrade::on(&mut request);
+    match setup {
+        Setup::Tuned => tasks.spawn(echo(upgrade)),
+        Setup::Stock => tasks.spawn(echo_each(upgrade)),
+    };
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -101,6 +113,17 @@ async fn echo(upgrade: OnUpgrade) {
             return;
         }
         if socket.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn echo_each(upgrade: OnUpgrade) {
+    let Ok(upgraded) = upgrade.await else { return };
+    let mut socket =
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+    while let Some(Ok(message)) = socket.next().await {
+        if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
             return;
         }
     }

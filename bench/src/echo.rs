@@ -1,15 +1,17 @@
-//! The cost of a call: both servers under the same load, one after the other within a round, each
-//! a fresh process, in an order that changes from round to round.
+//! The cost of a call: Tollgate beside a bare echo server, as it is tuned and as it comes.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::frame::Frames;
+use crate::frame::{Content, Frames};
 use crate::load::{self, Sample, Shape};
 use crate::measure::{allow_sockets, at_least_one};
-use crate::quartiles::Quartiles;
-use crate::report::{self, EchoRow, Output};
+use crate::report::{Report, Row};
+use crate::rounds::Rounds;
 use crate::server::{Arm, Placement, Server};
+
+const ARMS: [(Arm, &str); 3] =
+    [(Arm::Bare, "bare"), (Arm::Stock, "stock"), (Arm::Tollgate, "tollgate")];
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -30,6 +32,9 @@ pub(crate) struct Args {
     /// How long the frame of a call is.
     #[arg(long, value_name = "N", default_value_t = 256)]
     bytes: usize,
+    /// What the request holds.
+    #[arg(long, value_enum, default_value_t = Content::Text)]
+    content: Content,
     /// The tollgate binary, if it is not the one beside this one.
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
@@ -38,63 +43,48 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Both servers in one round.
-struct Round {
-    bare: Sample,
-    tollgate: Sample,
-}
-
 /// Measures and prints.
-pub(crate) async fn run(args: &Args, placement: &Placement) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()> {
     allow_sockets(args.connections)?;
-    let mut rounds: Vec<(u64, Vec<Round>)> =
-        args.depth.iter().map(|depth| (*depth, Vec::with_capacity(args.rounds))).collect();
-    for number in 0..args.rounds {
-        // Every depth in every round, so that a noisy minute touches all alike.
-        for (place, (depth, seen)) in rounds.iter_mut().enumerate() {
-            let shape = Shape {
-                connections: args.connections,
-                depth: *depth,
-                time: Duration::from_secs(args.seconds),
-            };
-            let bare_first = (number + place).is_multiple_of(2);
-            seen.push(measure_both(args, *placement, shape, bare_first).await?);
-        }
+    let mut rows = Vec::new();
+    for depth in &args.depth {
+        let shape = Shape {
+            connections: args.connections,
+            depth: *depth,
+            time: Duration::from_secs(args.seconds),
+        };
+        let measure = async |(arm, _)| {
+            let server = Server::start(arm, args.server.as_deref(), placement).await?;
+            load::run(&server, &Frames::new(arm, args.bytes, args.content), shape).await
+        };
+        rows.extend(reckon(*depth, &Rounds::run(args.rounds, &ARMS, measure).await?));
     }
-    let rows: Vec<EchoRow> =
-        rounds.iter().map(|(depth, rounds)| summarise(*depth, rounds)).collect();
+    let (connections, bytes, rounds, seconds) =
+        (args.connections, args.bytes, args.rounds, args.seconds);
     let head = format!(
-        "{} connections, frames of {} bytes, {} rounds of {} s; {placement}",
-        args.connections, args.bytes, args.rounds, args.seconds
+        "{connections} connections, frames of {bytes} bytes, {rounds} rounds of {seconds} s; {placement}"
     );
-    report::echo(Output::new(args.json), &head, &rows)
+    Report { head, rows }.print(args.json)
 }
 
-async fn measure_both(
-    args: &Args,
-    placement: Placement,
-    shape: Shape,
-    bare_first: bool,
-) -> anyhow::Result<Round> {
-    let sample = async |arm| {
-        let server = Server::start(arm, args.server.as_deref(), placement).await?;
-        load::run(&server, &Frames::new(arm, args.bytes), shape).await
+fn reckon(depth: u64, rounds: &Rounds<Sample>) -> [Row; 4] {
+    let row = |name: &str, of: fn(Sample) -> f64, is_compared: bool| {
+        let figures = ARMS.iter().enumerate().map(|(n, (_, name))| (*name, rounds.figure(n, of)));
+        let ratios = [
+            ("tollgate / bare", rounds.within(|[bare, _, tollgate]| of(tollgate) / of(bare))),
+            ("tollgate / stock", rounds.within(|[_, stock, tollgate]| of(tollgate) / of(stock))),
+        ];
+        Row {
+            name: format!("depth {depth}: {name}"),
+            figures: figures.collect(),
+            ratios: if is_compared { ratios.to_vec() } else { Vec::new() },
+        }
     };
-    if bare_first {
-        let bare = sample(Arm::Bare).await?;
-        Ok(Round { bare, tollgate: sample(Arm::Tollgate).await? })
-    } else {
-        let tollgate = sample(Arm::Tollgate).await?;
-        Ok(Round { bare: sample(Arm::Bare).await?, tollgate })
-    }
-}
-
-fn summarise(depth: u64, rounds: &[Round]) -> EchoRow {
-    let of = |figure: fn(&Round) -> f64| Quartiles::of(rounds.iter().map(figure));
-    EchoRow {
-        depth,
-        cpu: [of(|r| r.bare.cpu), of(|r| r.tollgate.cpu), of(|r| r.tollgate.cpu / r.bare.cpu)],
-        rate: [of(|r| r.bare.rate), of(|r| r.tollgate.rate), of(|r| r.tollgate.rate / r.bare.rate)],
-        busy: [of(|r| r.bare.busy), of(|r| r.tollgate.busy)],
-    }
+    [
+        row("server CPU, us a reply", |sample| sample.cpu, true),
+        row("replies a second", |sample| sample.rate, true),
+        // Near 1 the generator is the limit, and rates say little.
+        row("part of its time that the generator ran", |sample| sample.busy, false),
+        row("p99 over p50 of the time of a call", |sample| sample.spread, false),
+    ]
 }

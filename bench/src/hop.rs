@@ -6,11 +6,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::frame::Frames;
+use crate::frame::{Content, Frames};
 use crate::load::{self, Sample, Shape};
 use crate::measure::{allow_sockets, at_least_one};
-use crate::quartiles::Quartiles;
-use crate::report::{self, HopRow, Output};
+use crate::report::{Report, Row};
+use crate::rounds::Rounds;
 use crate::server::{Arm, Placement, Server};
 use crate::upstream;
 
@@ -37,77 +37,68 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What the three came to in one round.
-struct Round {
-    echo: Sample,
-    client: Sample,
-    hop: Sample,
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Echo,
+    Client,
+    Hop,
 }
+
+const PARTS: [(Part, &str); 3] =
+    [(Part::Echo, "bare echo"), (Part::Client, "bare HTTP client"), (Part::Hop, "tollgate")];
 
 /// Measures and prints.
 pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()> {
     allow_sockets(2 * args.connections)?;
-    let shape =
-        |connections| Shape { connections, depth: 1, time: Duration::from_secs(args.seconds) };
-    let (mut many, mut one) = (Vec::new(), Vec::new());
-    for number in 0..args.rounds {
-        many.push(round(args, placement, shape(args.connections), number).await?);
-        one.push(round(args, placement, shape(1), number).await?);
-    }
-    let cpu = |of: fn(&Round) -> f64| Quartiles::of(many.iter().map(of));
-    let time = |of: fn(&Round) -> f64| Quartiles::of(one.iter().map(of));
-    let rows = [
-        HopRow {
-            name: "gateway CPU, us a call",
-            figures: [cpu(|r| r.echo.cpu), cpu(|r| r.client.cpu), cpu(|r| r.hop.cpu)],
-            ratio: cpu(|r| r.hop.cpu / (r.echo.cpu + r.client.cpu)),
-            meaning: "tollgate / (echo + client)",
-        },
-        HopRow {
-            name: "one call at a time, us",
-            figures: [time(|r| us(r.echo)), time(|r| us(r.client)), time(|r| us(r.hop))],
-            ratio: time(|r| (us(r.hop) - us(r.client)) / us(r.echo)),
-            meaning: "(tollgate - client) / echo",
-        },
+    let measure = async |connections| {
+        let shape = Shape { connections, depth: 1, time: Duration::from_secs(args.seconds) };
+        Rounds::run(args.rounds, &PARTS, async |(part, _)| {
+            measure(args, placement, shape, part).await
+        })
+        .await
+    };
+    let (many, one) = (measure(args.connections).await?, measure(1).await?);
+    let row = |name: &str, rounds: &Rounds<Sample>, of: fn(Sample) -> f64, ratio| Row {
+        name: name.to_owned(),
+        figures: (0..).zip(PARTS).map(|(n, (_, name))| (name, rounds.figure(n, of))).collect(),
+        ratios: vec![ratio],
+    };
+    let cpu = many.within(|[echo, client, hop]| hop.cpu / (echo.cpu + client.cpu));
+    let time = one.within(|[echo, client, hop]| (hop.p50 - client.p50) / echo.p50);
+    let rows = vec![
+        row("gateway CPU, us a call", &many, |s| s.cpu, ("tollgate / (echo + client)", cpu)),
+        row("one call at a time: p50, us", &one, |s| s.p50, ("(tollgate - client) / echo", time)),
     ];
+    let (connections, bytes, rounds, seconds) =
+        (args.connections, args.bytes, args.rounds, args.seconds);
     let head = format!(
-        "{} connections, frames of {} bytes, {} rounds of {} s; {placement}",
-        args.connections, args.bytes, args.rounds, args.seconds
+        "{connections} connections, frames of {bytes} bytes, {rounds} rounds of {seconds} s; {placement}"
     );
-    report::hop(Output::new(args.json), &head, &rows)
+    Report { head, rows }.print(args.json)
 }
 
-/// The mean time of a call, where one is outstanding.
-fn us(sample: Sample) -> f64 {
-    1e6 / sample.rate
-}
-
-async fn round(
+async fn measure(
     args: &Args,
     placement: Placement,
     shape: Shape,
-    number: usize,
-) -> anyhow::Result<Round> {
-    let echo = async {
-        let server = Server::start(Arm::Bare, None, placement).await?;
-        load::run(&server, &Frames::new(Arm::Bare, args.bytes), shape).await
-    };
-    let client = async {
-        let service = Server::start(Arm::Upstream, None, placement).await?;
-        upstream::ask(&service, args.bytes, shape).await
-    };
-    let hop = async {
-        // On the generator's core, with the generator: the gateway has its own.
-        let service = Server::start(Arm::Upstream, None, Placement::Free).await?;
-        let arm = Arm::Hop(service.address);
-        let server = Server::start(arm, args.server.as_deref(), placement).await?;
-        load::run(&server, &Frames::new(arm, args.bytes), shape).await
-    };
-    if number.is_multiple_of(2) {
-        let (echo, client) = (echo.await?, client.await?);
-        Ok(Round { echo, client, hop: hop.await? })
-    } else {
-        let (hop, client) = (hop.await?, client.await?);
-        Ok(Round { echo: echo.await?, client, hop })
+    part: Part,
+) -> anyhow::Result<Sample> {
+    let frames = |arm| Frames::new(arm, args.bytes, Content::Text);
+    match part {
+        Part::Echo => {
+            let server = Server::start(Arm::Bare, None, placement).await?;
+            load::run(&server, &frames(Arm::Bare), shape).await
+        }
+        Part::Client => {
+            let service = Server::start(Arm::Upstream, None, placement).await?;
+            upstream::ask(&service, args.bytes, shape).await
+        }
+        Part::Hop => {
+            // On the generator's core, with the generator: the gateway has its own.
+            let service = Server::start(Arm::Upstream, None, Placement::Free).await?;
+            let arm = Arm::Hop(service.entrance.address);
+            let server = Server::start(arm, args.server.as_deref(), placement).await?;
+            load::run(&server, &frames(arm), shape).await
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::frame::Frames;
+use crate::frame::{Content, Frames};
 use crate::measure::{allow_sockets, at_least_one, quiet_memory};
-use crate::quartiles::Quartiles;
-use crate::report::{self, Output};
+use crate::report::{Report, Row};
+use crate::rounds::Rounds;
 use crate::server::{Arm, Placement, Server};
 use crate::socket;
 
@@ -38,47 +38,42 @@ pub(crate) struct Memory {
     pub(crate) used: f64,
 }
 
-/// The memory of both servers in one round.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Round {
-    /// The yardstick's.
-    pub(crate) bare: Memory,
-    /// Tollgate's.
-    pub(crate) tollgate: Memory,
-}
+const ARMS: [(Arm, &str); 3] =
+    [(Arm::Bare, "bare"), (Arm::Stock, "stock"), (Arm::Tollgate, "tollgate")];
 
 /// Measures and prints.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     allow_sockets(args.sockets)?;
-    let mut rounds = Vec::with_capacity(args.rounds);
-    for _ in 0..args.rounds {
-        let bare = measure(Arm::Bare, args).await?;
-        let tollgate = measure(Arm::Tollgate, args).await?;
-        rounds.push(Round { bare, tollgate });
-    }
-    let of = |figure: fn(&Round) -> f64| Quartiles::of(rounds.iter().map(figure));
-    let rows = [
-        ("idle", of(|r| r.bare.idle), of(|r| r.tollgate.idle), {
-            of(|r| r.tollgate.idle / r.bare.idle)
-        }),
-        ("after a 4-KiB call", of(|r| r.bare.used), of(|r| r.tollgate.used), {
-            of(|r| r.tollgate.used / r.bare.used)
-        }),
-    ];
-    let output = Output::new(args.json);
-    report::idle(output, args.sockets, args.rounds, &rows)
+    let rounds = Rounds::run(args.rounds, &ARMS, async |(arm, _)| measure(arm, args).await).await?;
+    let row = |name: &str, of: fn(Memory) -> f64| {
+        let figures = ARMS.iter().enumerate().map(|(n, (_, name))| (*name, rounds.figure(n, of)));
+        Row {
+            name: name.to_owned(),
+            figures: figures.collect(),
+            ratios: vec![
+                ("tollgate / bare", rounds.within(|[bare, _, tollgate]| of(tollgate) / of(bare))),
+                (
+                    "tollgate / stock",
+                    rounds.within(|[_, stock, tollgate]| of(tollgate) / of(stock)),
+                ),
+            ],
+        }
+    };
+    let rows = vec![row("idle", |m| m.idle), row("after a 4-KiB call", |m| m.used)];
+    let head = format!("{} sockets, {} rounds; bytes of RSS a socket", args.sockets, args.rounds);
+    Report { head, rows }.print(args.json)
 }
 
 async fn measure(arm: Arm, args: &Args) -> anyhow::Result<Memory> {
     let server = Server::start(arm, args.server.as_deref(), Placement::Free).await?;
-    let frames = Frames::new(arm, BYTES);
+    let frames = Frames::new(arm, BYTES, Content::Text);
     // What is made once, with the first socket and the first call, is no socket's.
-    let mut first = socket::open(&server).await?;
+    let mut first = socket::open(&server.entrance).await?;
     socket::call(&mut first, &frames).await?;
     let empty = quiet_memory(server.pid).await?;
     let mut sockets = Vec::with_capacity(args.sockets);
     for _ in 0..args.sockets {
-        sockets.push(socket::open(&server).await?);
+        sockets.push(socket::open(&server.entrance).await?);
     }
     let idle = quiet_memory(server.pid).await?;
     for socket in &mut sockets {

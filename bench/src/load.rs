@@ -1,9 +1,14 @@
 //! The load: on each socket a fixed number of calls is outstanding, and every reply lets the next
 //! one go. What is ready is read first and answered in one write.
+//!
+//! Replies come in the order of their calls here, so each call's time is known: from the flush that
+//! sent it to the read that took its reply.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::mem::take;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -42,6 +47,10 @@ pub(crate) struct Sample {
     pub(crate) rate: f64,
     /// How much of its time the generator was running: near 1 it is the limit.
     pub(crate) busy: f64,
+    /// Half of the calls took no longer than this, in microseconds.
+    pub(crate) p50: f64,
+    /// The time that 99 of 100 calls kept, over that of 50.
+    pub(crate) spread: f64,
 }
 
 #[derive(Default)]
@@ -50,6 +59,20 @@ pub(crate) struct Shared {
     pub(crate) replies: AtomicU64,
     /// No more calls are to be sent.
     pub(crate) stopped: AtomicBool,
+    /// How long calls took, in microseconds.
+    times: Mutex<Vec<f32>>,
+}
+
+impl Shared {
+    /// Counts replies that have come, with the time of each call.
+    pub(crate) fn count(&self, times: &mut Vec<f32>) {
+        self.replies.fetch_add(times.len() as u64, Ordering::Relaxed);
+        self.times.lock().unwrap_or_else(PoisonError::into_inner).append(times);
+    }
+
+    fn take_times(&self) -> Vec<f32> {
+        take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Loads a server and measures it. Any error on any socket is an error.
@@ -57,8 +80,9 @@ pub(crate) async fn run(server: &Server, frames: &Frames, shape: Shape) -> anyho
     let shared = Arc::new(Shared::default());
     let mut sockets = JoinSet::new();
     for _ in 0..shape.connections {
-        let socket = socket::open(server).await?;
-        let calls = Calls { socket, frames: frames.clone(), depth: shape.depth, sent: 0, due: 0 };
+        let socket = socket::open(&server.entrance).await?;
+        let (frames, depth) = (frames.clone(), shape.depth);
+        let calls = Calls { socket, frames, depth, sent: 0, due: VecDeque::new() };
         sockets.spawn(calls.run(Arc::clone(&shared)));
     }
     measure(server, shape.time, &shared, sockets).await
@@ -72,14 +96,19 @@ pub(crate) async fn measure(
     mut load: JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Sample> {
     sleep(WARM_UP).await;
+    shared.take_times();
     let before = Moment::now(server, shared)?;
     sleep(time).await;
     let after = Moment::now(server, shared)?;
+    let mut times = shared.take_times();
     shared.stopped.store(true, Ordering::Relaxed);
     while let Some(ended) = load.join_next().await {
         ended??;
     }
-    before.until(&after)
+    times.sort_unstable_by(f32::total_cmp);
+    let at = |percent: usize| times.get(times.len() * percent / 100).map_or(0.0, |t| f64::from(*t));
+    let (p50, p99) = (at(50), at(99));
+    Ok(Sample { p50, spread: p99 / p50, ..before.until(&after)? })
 }
 
 /// What the clocks and counters say at one time.
@@ -104,7 +133,8 @@ impl Moment {
         let seconds = (after.at - self.at).as_secs_f64();
         let cpu = after.server.saturating_sub(self.server).as_secs_f64();
         let own = after.own.saturating_sub(self.own).as_secs_f64();
-        Ok(Sample { cpu: cpu * 1e6 / replies, rate: replies / seconds, busy: own / seconds })
+        let (cpu, rate, busy) = (cpu * 1e6 / replies, replies / seconds, own / seconds);
+        Ok(Sample { cpu, rate, busy, p50: 0.0, spread: 0.0 })
     }
 }
 
@@ -114,44 +144,47 @@ struct Calls {
     frames: Frames,
     depth: u64,
     sent: u64,
-    /// Calls without a reply yet.
-    due: u64,
+    /// When each call without a reply was sent.
+    due: VecDeque<Instant>,
 }
 
 impl Calls {
     async fn run(mut self, shared: Arc<Shared>) -> anyhow::Result<()> {
+        let mut times = Vec::new();
         loop {
             if !shared.stopped.load(Ordering::Relaxed) {
-                while self.due < self.depth {
+                let now = Instant::now();
+                while (self.due.len() as u64) < self.depth {
                     self.socket.feed(Message::text(self.frames.call(self.sent))).await?;
                     self.sent += 1;
-                    self.due += 1;
+                    self.due.push_back(now);
                 }
                 self.socket.flush().await?;
-            } else if self.due == 0 {
+            } else if self.due.is_empty() {
                 self.socket.close(None).await?;
                 return Ok(());
             }
             let message = self.socket.next().await.context("the server hung up")??;
-            self.take(message)?;
-            let mut replies = 1;
-            while self.due > 0 {
+            let now = Instant::now();
+            times.push(self.take(message, now)?);
+            while !self.due.is_empty() {
                 let ready = poll_fn(|cx| Poll::Ready(self.socket.poll_next_unpin(cx))).await;
                 let Poll::Ready(message) = ready else { break };
-                self.take(message.context("the server hung up")??)?;
-                replies += 1;
+                times.push(self.take(message.context("the server hung up")??, now)?);
             }
-            shared.replies.fetch_add(replies, Ordering::Relaxed);
+            shared.count(&mut times);
         }
     }
 
-    fn take(&mut self, message: Message) -> anyhow::Result<()> {
+    /// Checks a reply. Gives the time of its call.
+    fn take(&mut self, message: Message, now: Instant) -> anyhow::Result<f32> {
         let reply = socket::text_of(message)?;
-        self.due -= 1;
-        if (self.sent - self.due).is_multiple_of(COMPARED) {
-            self.frames.check_body(&reply, self.sent)
+        let sent = self.due.pop_front().context("a reply that was not due")?;
+        if (self.sent - self.due.len() as u64).is_multiple_of(COMPARED) {
+            self.frames.check_body(&reply, self.sent)?;
         } else {
-            self.frames.check_length(&reply)
+            self.frames.check_length(&reply)?;
         }
+        Ok(now.saturating_duration_since(sent).as_secs_f32() * 1e6)
     }
 }

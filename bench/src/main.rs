@@ -12,10 +12,12 @@ mod socket;
 mod load;
 mod measure;
 mod quartiles;
+mod rounds;
+mod report;
 mod idle;
 mod echo;
 mod hop;
-mod report;
+mod auth;
 
 use std::future::Future;
 use std::io::Write;
@@ -43,8 +45,12 @@ enum Command {
     Echo(echo::Args),
     /// Server CPU a reply and time a call with a service behind Tollgate, over HTTP.
     Hop(hop::Args),
+    /// Sign-ins a second and their CPU, each with a token of its own.
+    Auth(auth::Args),
     /// The yardstick alone: echoes every message, until it is killed.
     BareEcho,
+    /// The same as its libraries come.
+    StockEcho,
     /// The service behind Tollgate alone: answers each POST with its body, until it is killed.
     BareUpstream,
 }
@@ -65,13 +71,18 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Idle(args) => generate(idle::run(&args)),
         Command::Echo(args) => {
             let placement = server::Placement::take();
-            generate(echo::run(&args, &placement))
+            generate(echo::run(&args, placement))
         }
         Command::Hop(args) => {
             let placement = server::Placement::take();
             generate(hop::run(&args, placement))
         }
-        Command::BareEcho => serve(bare::run()),
+        Command::Auth(args) => {
+            let placement = server::Placement::take();
+            generate(auth::run(&args, placement))
+        }
+        Command::BareEcho => serve(bare::run(bare::Setup::Tuned)),
+        Command::StockEcho => serve(bare::run(bare::Setup::Stock)),
         Command::BareUpstream => serve(upstream::run()),
     }
 }

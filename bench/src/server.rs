@@ -29,6 +29,8 @@ const GENERATOR_CORE: &str = "1";
 pub(crate) enum Arm {
     /// The yardstick.
     Bare,
+    /// The same as its libraries come: their buffers, and a flush for each reply.
+    Stock,
     /// Gateway and IAM in one process.
     Tollgate,
     /// The same, with a service at this address behind it.
@@ -46,14 +48,21 @@ pub(crate) enum Placement {
     Free,
 }
 
-/// A running server.
-pub(crate) struct Server {
+/// How to get in.
+#[derive(Debug, Clone)]
+pub(crate) struct Entrance {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// Its process.
-    pub(crate) pid: u32,
     /// What to authenticate with, if it asks.
     pub(crate) token: Option<String>,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    /// Where its clients come in.
+    pub(crate) entrance: Entrance,
+    /// Its process.
+    pub(crate) pid: u32,
     _child: Child,
     _words: JoinSet<()>,
     _data: TempDir,
@@ -104,6 +113,7 @@ impl Server {
         let data = tempfile::tempdir()?;
         let mut command = match arm {
             Arm::Bare => ourselves(placement, "bare-echo")?,
+            Arm::Stock => ourselves(placement, "stock-echo")?,
             Arm::Upstream => ourselves(placement, "bare-upstream")?,
             Arm::Tollgate => tollgate(program, placement, data.path(), "")?,
             Arm::Hop(service) => {
@@ -122,10 +132,16 @@ impl Server {
         let mut words = JoinSet::new();
         words.spawn(pass_on(lines));
         let token = match arm {
-            Arm::Bare | Arm::Upstream => None,
+            Arm::Bare | Arm::Stock | Arm::Upstream => None,
             Arm::Tollgate | Arm::Hop(_) => Some(timeout(PATIENCE, claim(address)).await??),
         };
-        Ok(Self { address, pid, token, _child: child, _words: words, _data: data })
+        Ok(Self {
+            entrance: Entrance { address, token },
+            pid,
+            _child: child,
+            _words: words,
+            _data: data,
+        })
     }
 }
 

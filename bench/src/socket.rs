@@ -1,6 +1,8 @@
 //! A client's socket, authenticated where the server asks for it, with as little as can be
 //! around it.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
@@ -10,29 +12,44 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::frame::Frames;
-use crate::server::Server;
+use crate::server::Entrance;
 
 const READ_BUFFER: usize = 16 << 10;
 
 /// A socket of ours.
 pub(crate) type Socket = WebSocketStream<TcpStream>;
 
-/// Opens a socket and authenticates.
-pub(crate) async fn open(server: &Server) -> anyhow::Result<Socket> {
-    let stream = TcpStream::connect(server.address)
+/// Opens a socket, and authenticates where the server asks for it.
+pub(crate) async fn open(entrance: &Entrance) -> anyhow::Result<Socket> {
+    let mut socket = connect(entrance.address).await?;
+    if let Some(token) = &entrance.token {
+        sign_in(&mut socket, &auth_frame(token)).await?;
+    }
+    Ok(socket)
+}
+
+/// Opens a socket on which nobody is known yet.
+pub(crate) async fn connect(address: SocketAddr) -> anyhow::Result<Socket> {
+    let stream = TcpStream::connect(address)
         .await
         .context("a socket could not be opened; `ulimit -n` may be too low")?;
     stream.set_nodelay(true)?;
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
-    let url = format!("ws://{}/api/v1/socket", server.address);
-    let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
-    if let Some(token) = &server.token {
-        let frame = json!({ "type": "auth", "token": token }).to_string();
-        socket.send(Message::text(frame)).await?;
-        let answer = next_text(&mut socket).await?;
-        ensure!(answer.contains("\"auth-ok\""), "not authenticated: {answer}");
-    }
-    Ok(socket)
+    let url = format!("ws://{address}/api/v1/socket");
+    Ok(client_async_with_config(url, stream, Some(config)).await?.0)
+}
+
+/// The frame that shows a token.
+pub(crate) fn auth_frame(token: &str) -> String {
+    json!({ "type": "auth", "token": token }).to_string()
+}
+
+/// Authenticates with an auth frame.
+pub(crate) async fn sign_in(socket: &mut Socket, frame: &str) -> anyhow::Result<()> {
+    socket.send(Message::text(frame)).await?;
+    let answer = next_text(socket).await?;
+    ensure!(answer.contains("\"auth-ok\""), "not authenticated: {answer}");
+    Ok(())
 }
 
 /// One call, and its reply checked.
@@ -41,7 +58,8 @@ pub(crate) async fn call(socket: &mut Socket, frames: &Frames) -> anyhow::Result
     frames.check_body(&next_text(socket).await?, 1)
 }
 
-async fn next_text(socket: &mut Socket) -> anyhow::Result<Utf8Bytes> {
+/// The next message, which is text.
+pub(crate) async fn next_text(socket: &mut Socket) -> anyhow::Result<Utf8Bytes> {
     text_of(socket.next().await.context("the server hung up")??)
 }
 

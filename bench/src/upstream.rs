@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, client, server};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::load::{self, Sample, Shape, Shared};
@@ -53,12 +54,17 @@ pub(crate) async fn ask(server: &Server, bytes: usize, shape: Shape) -> anyhow::
     let body = Bytes::from(format!("{{\"payload\":\"{}\"}}", "x".repeat(bytes)));
     let mut load = JoinSet::new();
     for _ in 0..shape.connections {
-        let stream = TcpStream::connect(server.address).await?;
+        let stream = TcpStream::connect(server.entrance.address).await?;
         stream.set_nodelay(true)?;
         let (sender, driver) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // It ends with the sender.
         load.spawn(async move { Ok(driver.await?) });
-        load.spawn(requests(sender, server.address.to_string(), body.clone(), shared.clone()));
+        load.spawn(requests(
+            sender,
+            server.entrance.address.to_string(),
+            body.clone(),
+            shared.clone(),
+        ));
     }
     let sample = load::measure(server, shape.time, &shared, load).await?;
     Ok(Sample { cpu: sample.busy * 1e6 / sample.rate, ..sample })
@@ -70,7 +76,9 @@ async fn requests(
     body: Bytes,
     shared: Arc<Shared>,
 ) -> anyhow::Result<()> {
+    let mut times = Vec::new();
     while !shared.stopped.load(Ordering::Relaxed) {
+        let sent = Instant::now();
         let request = Request::builder()
             .method(Method::POST)
             .uri("/")
@@ -80,7 +88,8 @@ async fn requests(
         sender.ready().await?;
         let answer = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
         ensure!(answer.len() == body.len(), "an answer that was not due");
-        shared.replies.fetch_add(1, Ordering::Relaxed);
+        times.push(sent.elapsed().as_secs_f32() * 1e6);
+        shared.count(&mut times);
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) struct Call {
     /// Where its end is counted.
     pub(crate) metrics: Arc<CallMetrics>,
     /// The service, as the caller named it.
-    pub(crate) service: Box<str>,
+    pub(crate) service: Arc<str>,
     /// What must hold before it runs.
     pub(crate) needs: Needs,
     /// The flow that it addresses, for flow services.

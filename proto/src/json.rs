@@ -9,6 +9,7 @@ mod scan;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::mem::take;
 use std::ops::Range;
 
 use serde_json::value::RawValue;
@@ -118,6 +119,29 @@ impl<'a> Body<'a> {
     }
 }
 
+/// A value that is put into an object.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// A string.
+    Text(&'a str),
+    /// Whatever this JSON is.
+    Json(&'a str),
+}
+
+impl Value<'_> {
+    fn room(self) -> usize {
+        let (Self::Text(text) | Self::Json(text)) = self;
+        text.len() + 2
+    }
+
+    fn push(self, out: &mut String) {
+        match self {
+            Self::Text(text) => push_string(out, text),
+            Self::Json(text) => out.push_str(text),
+        }
+    }
+}
+
 /// An object and its top level: keys decoded, values as they came.
 #[derive(Debug)]
 pub struct Object<'a> {
@@ -141,11 +165,12 @@ impl Member {
         self.key.start - 1..self.value.end
     }
 
-    /// The same member, that much further back.
-    fn moved(&self, to: usize) -> Self {
+    /// Begins there from now on.
+    fn move_to(&mut self, start: usize) {
         let from = self.key.start - 1;
-        let moved = |range: &Range<usize>| range.start - from + to..range.end - from + to;
-        Self { key: moved(&self.key), decoded: self.decoded.clone(), value: moved(&self.value) }
+        for range in [&mut self.key, &mut self.value] {
+            *range = range.start - from + start..range.end - from + start;
+        }
     }
 }
 
@@ -192,13 +217,18 @@ impl<'a> Object<'a> {
         self.get(key).and_then(Json::text).filter(|text| !text.is_empty())
     }
 
-    /// The object again, with the members of `set` (key and JSON text) in front in place of any of
-    /// the same key, and without the keys in `strip`. The members that stay are as they came.
-    /// A key of `set` has no escapes.
-    pub fn rewrite(&self, set: &[(&str, &str)], strip: &[&str]) -> Object<'static> {
-        let added: usize = set.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-        let mut text = String::with_capacity(self.text.len() + added + 2);
-        let mut members = Vec::with_capacity(set.len() + self.members.len());
+    /// The object again, with the members of `set` in front in place of any of the same key, and
+    /// without the keys in `strip`. The members that stay are as they came. No key of `set` has
+    /// escapes.
+    pub fn rewrite(mut self, set: &[(&str, Value<'_>)], strip: &[&str]) -> Object<'static> {
+        let added: usize = set.iter().map(|(key, value)| key.len() + value.room() + 4).sum();
+        let mut text = String::with_capacity(self.text.len() + added);
+        let mut members = take(&mut self.members);
+        members.retain(|member| {
+            let key = self.key(member);
+            !strip.contains(&key) && !set.iter().any(|(name, _)| *name == key)
+        });
+        let kept = members.len();
         text.push('{');
         for (key, value) in set {
             push_separator(&mut text);
@@ -207,18 +237,15 @@ impl<'a> Object<'a> {
             text.push_str(key);
             text.push_str("\":");
             let begin = text.len();
-            text.push_str(value);
+            value.push(&mut text);
             let key = start..start + key.len();
             members.push(Member { key, decoded: None, value: begin..text.len() });
         }
-        for member in &self.members {
-            let key = self.key(member);
-            if strip.contains(&key) || set.iter().any(|(name, _)| *name == key) {
-                continue;
-            }
+        for member in members.iter_mut().take(kept) {
             push_separator(&mut text);
-            members.push(member.moved(text.len()));
+            let start = text.len();
             text.push_str(self.text.get(member.whole()).unwrap_or_default());
+            member.move_to(start);
         }
         text.push('}');
         Object { text: Cow::Owned(text), members }

@@ -114,7 +114,7 @@ async fn call(
         deadline: None,
         traceparent: traceparent(headers),
     };
-    match answer(&rules, identity, client, &asked).await {
+    match answer(&rules, identity, client, asked).await {
         Ok(body) => ok(body),
         Err(error) => refuse(&error),
     }
@@ -124,7 +124,7 @@ async fn answer(
     rules: &Rules,
     identity: Option<Arc<Identity>>,
     client: Client,
-    asked: &Request<'_>,
+    asked: Request<'_>,
 ) -> Outcome {
     let call = Box::new(rules.registry.resolve(asked, identity.as_deref())?);
     let caller = identity.map(|identity| Arc::new(Caller::new(identity)));

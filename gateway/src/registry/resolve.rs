@@ -11,7 +11,7 @@ use std::time::Duration;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::{Check, Identity, Operation, RequestError};
 use tollgate_proto::ids::{FlowId, WorkspaceId};
-use tollgate_proto::json::{Object, ObjectError};
+use tollgate_proto::json::{Object, ObjectError, Value};
 use tollgate_proto::resource::Resource;
 
 use super::{Entry, IAM, Registry, Requirement};
@@ -42,10 +42,11 @@ impl Registry {
     /// Settles what a request means when this identity sends it.
     pub(crate) fn resolve(
         &self,
-        request: &Request<'_>,
+        request: Request<'_>,
         identity: Option<&Identity>,
     ) -> Result<Call, WireError> {
-        let body = request.body.as_ref().map_err(|error| {
+        let Request { service, flow, workspace, body, deadline, traceparent } = request;
+        let body = body.map_err(|error| {
             invalid(Cow::Borrowed(match error {
                 ObjectError::DuplicateKey => "a key of the request is repeated",
                 ObjectError::NotJson | ObjectError::NotAnObject | ObjectError::BeyondLimits => {
@@ -53,18 +54,18 @@ impl Registry {
                 }
             }))
         })?;
-        let operation = body.text("operation").unwrap_or_default();
-        let found = match &request.flow {
-            Some(_) => self.flow_service(&request.service),
-            None => self.operation(&request.service, &operation),
+        let found = match &flow {
+            Some(_) => self.flow_service(&service),
+            None => self.operation(&service, &body.text("operation").unwrap_or_default()),
         };
         let entry = found.ok_or(ErrorKind::UnknownService)?;
-        if request.flow.is_none() && request.service == IAM {
-            return resolve_iam(entry, request, body);
+        let budget = deadline.map_or(entry.timeout, |own| own.min(entry.timeout));
+        if flow.is_none() && service == IAM {
+            return resolve_iam(entry, budget, &body);
         }
 
-        let workspace = resolve_workspace(request.workspace.as_deref(), identity)?;
-        let flow = parse_flow(request.flow.as_deref())?;
+        let workspace = resolve_workspace(workspace.as_deref(), identity)?;
+        let flow = parse_flow(flow.as_deref())?;
         let resource = match &flow {
             Some(flow) => Resource::Flow { workspace: workspace.clone(), flow: flow.clone() },
             None => Resource::Workspace { workspace: workspace.clone() },
@@ -76,17 +77,17 @@ impl Registry {
         Ok(Call {
             name: entry.name.clone(),
             metrics: entry.metrics.clone(),
-            service: (&*request.service).into(),
+            service: if *entry.name == *service { entry.name.clone() } else { service.into() },
             needs: needs(entry.requirement, resource),
             flow,
             target,
-            budget: budget(entry, request),
-            traceparent: request.traceparent.clone(),
+            budget,
+            traceparent,
         })
     }
 }
 
-fn resolve_iam(entry: &Entry, request: &Request<'_>, body: &Object<'_>) -> Result<Call, WireError> {
+fn resolve_iam(entry: &Entry, budget: Duration, body: &Object<'_>) -> Result<Call, WireError> {
     let operation = Operation::read(body).map_err(|error| match error {
         RequestError::UnknownOperation => WireError::new(ErrorKind::UnknownService),
         RequestError::Invalid(message) => invalid(message.into()),
@@ -102,7 +103,7 @@ fn resolve_iam(entry: &Entry, request: &Request<'_>, body: &Object<'_>) -> Resul
         needs,
         flow: None,
         target: Target::Iam(Box::new(operation)),
-        budget: budget(entry, request),
+        budget,
         traceparent: None,
     })
 }
@@ -133,21 +134,17 @@ pub(super) fn needs(requirement: Requirement, resource: Resource) -> Needs {
 
 /// The request as the backend gets it.
 fn rewrite(
-    body: &Object<'_>,
+    body: Object<'_>,
     workspace: &WorkspaceId,
     identity: Option<&Identity>,
 ) -> Object<'static> {
-    // A workspace id needs no escapes; the context was checked to be JSON when it was minted.
-    let workspace = format!("\"{workspace}\"");
+    let workspace = (WORKSPACE, Value::Text(workspace.as_str()));
     let context = identity.and_then(|identity| identity.user_context.as_deref());
     match context {
-        Some(context) => body.rewrite(&[(WORKSPACE, &workspace), (USER_CONTEXT, context)], &[]),
-        None => body.rewrite(&[(WORKSPACE, &workspace)], &[USER_CONTEXT]),
+        // It was checked to be JSON when it was minted.
+        Some(context) => body.rewrite(&[workspace, (USER_CONTEXT, Value::Json(context))], &[]),
+        None => body.rewrite(&[workspace], &[USER_CONTEXT]),
     }
-}
-
-fn budget(entry: &Entry, request: &Request<'_>) -> Duration {
-    request.deadline.map_or(entry.timeout, |own| own.min(entry.timeout))
 }
 
 fn invalid(message: Cow<'static, str>) -> WireError {

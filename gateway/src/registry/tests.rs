@@ -34,7 +34,7 @@ fn request<'a>(service: &'a str, flow: Option<&'a str>, body: &'a str) -> Reques
     }
 }
 
-fn resolve(request: &Request<'_>) -> Result<Call, ErrorKind> {
+fn resolve(request: Request<'_>) -> Result<Call, ErrorKind> {
     registry().resolve(request, Some(&identity("ann"))).map_err(|error| error.kind)
 }
 
@@ -134,20 +134,23 @@ fn a_backend_is_named_or_is_the_url_itself() {
 
 #[test]
 fn a_call_carries_what_was_resolved_and_not_what_was_claimed() {
-    let mut asked = request(
-        "agent",
-        Some("default"),
-        r#"{"workspace":"evil","user-context":{"admin":true},"question":"?"}"#,
-    );
-    let call = resolve(&asked).unwrap();
+    let again = || {
+        request(
+            "agent",
+            Some("default"),
+            r#"{"workspace":"evil","user-context":{"admin":true},"question":"?"}"#,
+        )
+    };
+    let call = resolve(again()).unwrap();
     let Needs::Check(check) = &call.needs else { panic!() };
     assert_eq!(check.resource.workspace().unwrap().as_str(), "home");
     assert!(matches!(check.resource, Resource::Flow { .. }));
     assert_eq!(backend_body(call), r#"{"workspace":"home","question":"?"}"#);
 
+    let mut asked = again();
     asked.workspace = Some("other".into());
     asked.deadline = Some(Duration::from_secs(1));
-    let call = resolve(&asked).unwrap();
+    let call = resolve(asked).unwrap();
     assert_eq!(call.budget, Duration::from_secs(1));
     assert_eq!(backend_body(call), r#"{"workspace":"other","question":"?"}"#);
 }
@@ -157,14 +160,14 @@ fn a_minted_context_replaces_the_callers_own() {
     let mut minted = identity("ann");
     minted.user_context = Some(r#"{"tier":1}"#.into());
     let asked = request("agent", Some("default"), r#"{"user-context":{"tier":9}}"#);
-    let call = registry().resolve(&asked, Some(&minted)).unwrap();
+    let call = registry().resolve(asked, Some(&minted)).unwrap();
     assert_eq!(backend_body(call), r#"{"workspace":"home","user-context":{"tier":1}}"#);
 }
 
 #[test]
 fn what_cannot_be_called_says_why() {
     let check = |service, flow, body, expect| {
-        assert_eq!(resolve(&request(service, flow, body)).unwrap_err(), expect, "{service} {body}");
+        assert_eq!(resolve(request(service, flow, body)).unwrap_err(), expect, "{service} {body}");
     };
     check("nope", Some("default"), "{}", ErrorKind::UnknownService);
     check("agent", None, "{}", ErrorKind::UnknownService);
@@ -178,26 +181,26 @@ fn what_cannot_be_called_says_why() {
     check("config", None, r#"{"operation":"get","operation":"put"}"#, ErrorKind::InvalidRequest);
     let mut asked = request("agent", Some("default"), "{}");
     asked.workspace = Some("a/../b".into());
-    assert_eq!(resolve(&asked).unwrap_err(), ErrorKind::InvalidRequest);
+    assert_eq!(resolve(asked).unwrap_err(), ErrorKind::InvalidRequest);
     let asked = request("agent", Some("default"), "{}");
-    let anonymous = registry().resolve(&asked, None).unwrap_err();
+    let anonymous = registry().resolve(asked, None).unwrap_err();
     assert_eq!(anonymous.kind, ErrorKind::AuthRequired);
 }
 
 #[test]
 fn an_operation_of_iam_is_parsed_whole_and_iam_decides() {
     let body = r#"{"operation":"create-user","user":{"username":"eve"},"actor":"admin"}"#;
-    let call = resolve(&request("iam", None, body)).unwrap();
+    let call = resolve(request("iam", None, body)).unwrap();
     assert!(matches!(call.needs, Needs::Identity));
     let Target::Iam(operation) = call.target else { panic!() };
     assert!(matches!(*operation, Operation::CreateUser { .. }));
-    let call = resolve(&request("iam", None, r#"{"operation":"bootstrap-status"}"#)).unwrap();
+    let call = resolve(request("iam", None, r#"{"operation":"bootstrap-status"}"#)).unwrap();
     assert!(matches!(call.needs, Needs::Nothing));
 }
 
 #[test]
 fn a_service_without_a_backend_is_known() {
-    let call = resolve(&request("config", None, r#"{"operation":"get"}"#)).unwrap();
+    let call = resolve(request("config", None, r#"{"operation":"get"}"#)).unwrap();
     assert_eq!(&*call.name, "config:get");
     assert!(matches!(call.target, Target::Nothing));
 }

@@ -78,7 +78,7 @@ impl Session {
         };
         let rules = self.handles.rules.load_full();
         let identity = self.caller.as_ref().map(|caller| &**caller.identity());
-        match rules.registry.resolve(&request, identity) {
+        match rules.registry.resolve(request, identity) {
             Ok(call) => {
                 let call = (rules, self.caller.clone(), Box::new(call));
                 if runs {

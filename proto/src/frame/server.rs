@@ -194,13 +194,9 @@ impl Notice {
 
 /// `{"id":…,"response":…,"complete":…}` as text. `response` must be a JSON object.
 pub fn write_response(id: &str, response: &str, complete: bool) -> String {
-    let mut out = String::with_capacity(id.len() + response.len() + 40);
-    out.push_str(r#"{"id":"#);
-    out.push_str(id);
-    out.push_str(r#","response":"#);
-    out.push_str(response);
-    out.push_str(if complete { r#","complete":true}"# } else { r#","complete":false}"# });
-    out
+    let end = if complete { r#","complete":true}"# } else { r#","complete":false}"# };
+    // Without room to spare: a message is made of it as it is.
+    [r#"{"id":"#, id, r#","response":"#, response, end].concat()
 }
 
 /// `{"id":…,"error":{…},"complete":true}` as text; without an id if there is none.

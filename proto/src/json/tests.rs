@@ -7,7 +7,10 @@ use super::*;
 #[track_caller]
 fn check_rewrite(input: &str, expect: &str) {
     let object = Object::parse(input, Limits::FRIEND).unwrap();
-    assert_eq!(object.rewrite(&[("workspace", "\"w\"")], &["user-context"]).as_str(), expect);
+    assert_eq!(
+        object.rewrite(&[("workspace", Value::Text("w"))], &["user-context"]).as_str(),
+        expect
+    );
 }
 
 #[test]
@@ -123,7 +126,7 @@ proptest! {
         members in proptest::collection::btree_map("[a-z\"\\\\é]{1,6}", any::<i32>(), 0..24),
     ) {
         let text = serde_json::to_string(&members).unwrap();
-        let rewritten = Object::parse(&text, Limits::FRIEND).unwrap().rewrite(&[("workspace", "\"w\"")], &[]);
+        let rewritten = Object::parse(&text, Limits::FRIEND).unwrap().rewrite(&[("workspace", Value::Text("w"))], &[]);
         let mut value: serde_json::Value = serde_json::from_str(rewritten.as_str()).unwrap();
         prop_assert_eq!(value.as_object_mut().unwrap().remove("workspace").unwrap(), "w");
         prop_assert_eq!(value, serde_json::to_value(&members).unwrap());

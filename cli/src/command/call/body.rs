@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use anyhow::Context as _;
 use serde_json::value::RawValue;
-use tollgate_proto::json::{Limits, Object, push_string};
+use tollgate_proto::json::{Limits, Object, Value};
 
 use crate::command::Misuse;
 
@@ -33,18 +33,16 @@ pub(super) fn complete(
     let text = text.trim();
     let object = Object::parse(text, Limits::FRIEND).map_err(|error| misuse(error.to_string()))?;
     let mut set = Vec::new();
-    let mut quoted = String::new();
     if let Some(operation) = operation {
         if object.get("operation").is_some()
             && object.text("operation").as_deref() != Some(operation)
         {
             return Err(Misuse("the request and --operation name different operations".to_owned()));
         }
-        push_string(&mut quoted, operation);
-        set.push(("operation", quoted.as_str()));
+        set.push(("operation", Value::Text(operation)));
     }
     if as_stream && object.get("streaming").is_none() {
-        set.push(("streaming", "true"));
+        set.push(("streaming", Value::Json("true")));
     }
     let completed = object.rewrite(&set, &[]).into_string();
     RawValue::from_string(completed).map_err(|error| misuse(error.to_string()))

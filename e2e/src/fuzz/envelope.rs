@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use tollgate_proto::frame::{CallFrame, ClientFrame};
-use tollgate_proto::json::{self, Limits, Object, ObjectError};
+use tollgate_proto::json::{self, Limits, Object, ObjectError, Value};
 
 /// A text as a frame and as a body: `serde_json` reads the same in it, before and after the
 /// rewrite.
@@ -19,7 +19,7 @@ pub fn envelope(bytes: &[u8]) {
     }
     for limits in [Limits::STRANGER, Limits::FRIEND] {
         if let Ok(object) = Object::parse(text, limits) {
-            check_object(text, &object);
+            check_object(text, object);
         }
         if let Ok(ClientFrame::Call(call)) = ClientFrame::parse(text, limits) {
             check_call(text, &call);
@@ -35,13 +35,13 @@ fn members(text: &str) -> BTreeMap<String, &str> {
     members.map(|(key, value)| (key, value.get())).collect()
 }
 
-fn check_object(text: &str, object: &Object<'_>) {
+fn check_object(text: &str, object: Object<'_>) {
     let mut expect = members(text);
     for (key, value) in &expect {
         assert_eq!(object.get(key).map(json::Json::get), Some(*value), "{key:?} in {text}");
     }
     // What a backend gets has exactly the workspace that was authorised, and no context.
-    let rewritten = object.rewrite(&[("workspace", "\"w\"")], &["user-context"]);
+    let rewritten = object.rewrite(&[("workspace", Value::Text("w"))], &["user-context"]);
     expect.insert("workspace".to_owned(), "\"w\"");
     expect.remove("user-context");
     assert_eq!(members(rewritten.as_str()), expect, "{text}");

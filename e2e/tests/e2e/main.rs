@@ -22,3 +22,4 @@ mod tls;
 mod trustgraph_cli;
 mod websocket;
 mod typescript;
+mod workspaces;

@@ -113,10 +113,11 @@ pub(super) fn resolve_workspace(
     named: Option<&str>,
     identity: Option<&Identity>,
 ) -> Result<WorkspaceId, WireError> {
-    match (named, identity) {
-        (Some(name), _) => name.parse().map_err(|e| invalid(format!("{e}").into())),
-        (None, Some(identity)) => Ok(identity.default_workspace.clone()),
-        (None, None) => Err(ErrorKind::AuthRequired.into()),
+    // Who asks comes before what is asked.
+    let identity = identity.ok_or(ErrorKind::AuthRequired)?;
+    match named {
+        Some(name) => name.parse().map_err(|e| invalid(format!("{e}").into())),
+        None => Ok(identity.default_workspace.clone()),
     }
 }
 

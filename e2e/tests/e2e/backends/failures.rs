@@ -7,6 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tollgate_e2e::upstream::json_answer;
+use tollgate_proto::error::ErrorKind;
 
 use super::{Scene, call, call_with};
 
@@ -81,23 +82,55 @@ fn large_bodies() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// All of them, each with the error that it must become.
+fn failures() -> impl Iterator<Item = (&'static str, Vec<u8>, ErrorKind)> {
+    let of = |kind| move |(case, bytes)| (case, bytes, kind);
+    let broken = broken_http().into_iter().chain(broken_bodies());
+    let large = large_bodies().into_iter().map(of(ErrorKind::TooLarge));
+    broken.map(of(ErrorKind::UpstreamError)).chain(large)
+}
+
 #[tokio::test]
 async fn whatever_is_no_answer_is_an_error_on_that_id_alone() -> anyhow::Result<()> {
     let mut scene = Scene::open_with("max_answer = \"64KiB\"").await?;
-    let of = |kind| move |(case, bytes)| (case, bytes, kind);
-    let broken = broken_http().into_iter().chain(broken_bodies()).map(of("upstream-error"));
-    let cases = broken.chain(large_bodies().into_iter().map(of("too-large")));
-    for (id, (case, bytes, kind)) in (1..).zip(cases) {
-        let mut line = scene.call(id).await?;
+    for (id, (case, bytes, kind)) in (1..).zip(failures()) {
+        let (mut line, mut other) = (scene.call(id).await?, scene.call(id + 1_000).await?);
         line.send(&bytes).await?;
         line.0.shutdown().await?;
         let frame = scene.socket.frame().await?;
         let seen = (&frame["id"], &frame["error"]["type"], &frame["complete"]);
-        assert_eq!(seen, (&json!(id), &json!(kind), &json!(true)), "{case}: {frame}");
+        assert_eq!(seen, (&json!(id), &json!(kind.as_str()), &json!(true)), "{case}: {frame}");
         assert!(!frame.to_string().contains("detail"), "{case}: {frame}");
+        // The call beside it does not notice.
+        other.answer(&json!({ "n": id })).await?;
+        let frame = scene.socket.frame().await?;
+        let seen = (&frame["id"], &frame["response"]);
+        assert_eq!(seen, (&json!(id + 1_000), &json!({ "n": id })), "beside {case}: {frame}");
     }
     // A request that one of them may have read was not sent again.
-    scene.works(1_000).await
+    scene.works(5_000).await
+}
+
+#[tokio::test]
+async fn a_caller_over_http_hears_the_same_as_a_status() -> anyhow::Result<()> {
+    let scene = Scene::open_with("max_answer = \"64KiB\"").await?;
+    let path = "/api/v1/flow/default/service/mine";
+    for (case, bytes, kind) in failures() {
+        let request = json!({});
+        let asked = scene.tollgate.post(path, Some(&scene.tollgate.admin_key), &request);
+        let played = async {
+            let (mut line, _) = scene.upstream.posted().await?;
+            line.send(&bytes).await?;
+            Ok(line.0.shutdown().await?)
+        };
+        let ((status, body), ()) = tokio::try_join!(asked, played)?;
+        assert_eq!(status, kind.http_status(), "{case}: {body}");
+        assert!(
+            body["error"].is_string() && !body.to_string().contains("detail"),
+            "{case}: {body}"
+        );
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use secrecy::SecretString;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::config::LinkSettings;
+use tollgate_runtime::descriptors;
 use tollgate_runtime::lifecycle::Lifecycle;
 use tollgate_runtime::listen::{ListenError, bind, check_plaintext};
 use tollgate_runtime::metrics::Source;
@@ -18,7 +19,7 @@ use tollgate_runtime::tls::{Acceptor, TlsError};
 
 use crate::accept::{Front, accept};
 use crate::backend;
-use crate::config::GatewaySettings;
+use crate::config::{GatewaySettings, LimitSettings};
 use crate::dispatch::Dispatcher;
 use crate::handles::{Handles, Limits, Rhythm, Rules};
 use crate::http;
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::origin::{InvalidOrigin, Origins};
 use crate::peer::{InvalidProxy, Proxies};
 use crate::registry::{Registry, RegistryError};
+use crate::seats::Caps;
 
 /// Behind the drain, for the last frames to be sent.
 const GOODBYES: Duration = Duration::from_secs(3);
@@ -127,6 +129,7 @@ pub async fn start(
     let handles = Arc::new(Handles {
         rules: ArcSwap::from_pointee(rules),
         questions,
+        seats: Arc::default(),
         clock,
         life: life.clone(),
         metrics,
@@ -199,6 +202,22 @@ pub fn metrics() -> Result<impl Source, StartError> {
 /// A heartbeat of nothing would leave no time for anything else.
 const SHORTEST_BEAT: Duration = Duration::from_millis(10);
 
+/// Descriptors that are nobody's connection: files, the listeners, the link to IAM and, in one
+/// process, IAM's own, and connections that are only told that there is no room.
+const RESERVE: usize = 128;
+
+fn caps(settings: &LimitSettings) -> Caps {
+    // Each running call may need one to its backend.
+    let derived = (descriptors::limit().saturating_sub(RESERVE) / 4 * 3).max(1);
+    let or = |set: usize, derived| if set == 0 { derived } else { set };
+    let connections = or(settings.max_connections, derived);
+    Caps {
+        connections,
+        strangers: or(settings.max_strangers, connections.div_ceil(2)),
+        strangers_at: settings.max_strangers_per_address.max(1),
+    }
+}
+
 fn limits(settings: &GatewaySettings) -> Limits {
     Limits {
         auth_deadline: settings.auth.deadline.0,
@@ -209,6 +228,7 @@ fn limits(settings: &GatewaySettings) -> Limits {
             interval: settings.limits.heartbeat.0.max(SHORTEST_BEAT),
             patience: settings.limits.heartbeat_patience.0.max(SHORTEST_BEAT),
         },
+        caps: caps(&settings.limits),
         max_message: settings.limits.max_message.0,
         max_inflight: settings.limits.max_inflight.max(1),
         max_waiting: settings.limits.max_waiting,

@@ -53,6 +53,9 @@ pub struct CompatSettings {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "settings.toml has the words")]
 pub struct LimitSettings {
+    pub max_connections: usize,
+    pub max_strangers: usize,
+    pub max_strangers_per_address: usize,
     pub max_message: Bytes,
     pub max_inflight: usize,
     pub max_waiting: usize,

@@ -16,11 +16,13 @@ use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::peer::Proxies;
 use crate::registry::Registry;
+use crate::seats::{Caps, Seats};
 
 /// Shared by all.
 pub(crate) struct Handles {
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) questions: Arc<Questions>,
+    pub(crate) seats: Arc<Seats>,
     pub(crate) clock: SharedClock,
     pub(crate) life: Lifecycle,
     pub(crate) metrics: Arc<Metrics>,
@@ -63,6 +65,7 @@ pub(crate) struct Limits {
     pub(crate) drain: Duration,
     pub(crate) write_stall: Duration,
     pub(crate) heartbeat: Rhythm,
+    pub(crate) caps: Caps,
     pub(crate) max_message: usize,
     pub(crate) max_inflight: usize,
     pub(crate) max_waiting: usize,

@@ -30,6 +30,7 @@ use tollgate_proto::error::ErrorKind;
 
 use crate::handles::Handles;
 use crate::peer::Peer;
+use crate::seats::Seat;
 
 /// The largest body of a login, which anybody may send.
 const LOGIN_BODY: usize = 4 << 10;
@@ -52,7 +53,8 @@ pub(crate) fn router(handles: Arc<Handles>) -> Router {
         .route("/api/v1/flow/{flow}/service/{*kind}", post(calls::flow_service))
         .route("/api/v1/flow/{flow}/import/{kind}", get(flow_sockets::import))
         .route("/api/v1/flow/{flow}/export/{kind}", get(flow_sockets::export))
-        .layer(from_fn_with_state(Arc::clone(&handles), require_tls));
+        .layer(from_fn_with_state(Arc::clone(&handles), require_tls))
+        .layer(from_fn(turn_away));
     Router::new()
         .route("/api/v1/socket", get(upgrade::socket))
         // The path that TrustGraph's browser client asks for by itself.
@@ -76,6 +78,18 @@ async fn require_tls(
 ) -> Response {
     if handles.rules.load().require_tls && !peer.secure {
         return answer::tls_required();
+    }
+    next.run(request).await
+}
+
+/// Refuses the requests of a connection for which there is no room; a socket closes itself.
+async fn turn_away(
+    Extension(seat): Extension<Arc<Seat>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if seat.is_turned_away() {
+        return answer::no_room();
     }
     next.run(request).await
 }

@@ -10,6 +10,7 @@
 //! It holds no policy and no state that a restart would lose.
 
 mod accept;
+mod seats;
 mod stream;
 mod peer;
 mod socket;

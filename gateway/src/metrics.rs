@@ -16,6 +16,8 @@ tollgate_runtime::metrics! {
     pub(crate) struct Metrics, "tollgate_gateway" {
         /// TCP connections that were accepted.
         connections: Counter,
+        /// Connections for which there was no room: some are told so, the others are left.
+        connections_refused: Counter,
         /// Connections that could not be accepted: usually the process is out of descriptors.
         accept_errors: Counter,
         /// TLS handshakes that failed.
@@ -75,6 +77,7 @@ impl Default for Metrics {
         let (operations, upstreams) = (Names::default(), Names::default());
         Self {
             connections: Counter::default(),
+            connections_refused: Counter::default(),
             accept_errors: Counter::default(),
             tls_failures: Counters::default(),
             http_responses: Counters::default(),

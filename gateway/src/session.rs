@@ -27,6 +27,7 @@ use std::task::Poll;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tollgate_proto::close::CloseCode;
@@ -39,6 +40,7 @@ use uuid::Uuid;
 use crate::authorise::Caller;
 use crate::handles::Handles;
 use crate::reply::Reply;
+use crate::seats::Seat;
 use crate::socket::{Counted, End, Io, Socket};
 use authority::{Checking, Verdict};
 use calls::{Ended, WaitingCall};
@@ -58,12 +60,15 @@ struct Session {
     id: Uuid,
     client: Arc<Client>,
     socket: Socket,
+    seat: Arc<Seat>,
     phase: Phase,
     caller: Option<Arc<Caller>>,
     terms: Terms,
     /// The largest frame that clients of this kind take, unless they say otherwise.
     usual_frame: Option<u64>,
     pulse: Option<Pulse>,
+    /// When the pings so far would have come, had they kept to their pace.
+    pinged: Option<Instant>,
     /// An `auth-ok` was said: a close is announced by a frame.
     greeted: bool,
     /// The credential that is being judged.
@@ -126,9 +131,14 @@ pub(crate) struct Arrival {
 }
 
 /// Serves one socket until it is closed.
-pub(crate) async fn serve(socket: Socket, handles: Arc<Handles>, arrival: Arrival) {
+pub(crate) async fn serve(
+    socket: Socket,
+    seat: Arc<Seat>,
+    handles: Arc<Handles>,
+    arrival: Arrival,
+) {
     let Arrival { client, token, usual_frame } = arrival;
-    let mut session = Session::new(socket, handles, client);
+    let mut session = Session::new(socket, seat, handles, client);
     session.usual_frame = usual_frame;
     if let Some(token) = token {
         session.check_early(token);
@@ -139,17 +149,19 @@ pub(crate) async fn serve(socket: Socket, handles: Arc<Handles>, arrival: Arriva
 }
 
 impl Session {
-    fn new(socket: Socket, handles: Arc<Handles>, client: Client) -> Self {
+    fn new(socket: Socket, seat: Arc<Seat>, handles: Arc<Handles>, client: Client) -> Self {
         let limits = &handles.rules.load().limits;
         Self {
             id: Uuid::now_v7(),
             client: Arc::new(client),
             socket,
+            seat,
             phase: Phase::New,
             caller: None,
             terms: Terms::default(),
             usual_frame: None,
             pulse: None,
+            pinged: None,
             greeted: false,
             checking: None,
             refusals: 0,

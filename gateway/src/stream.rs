@@ -1,6 +1,8 @@
 //! The connection under everything, with a client or with a server behind us: in clear or under
 //! TLS.
 
+mod guarded;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,6 +10,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+
+pub(crate) use guarded::Guarded;
 
 /// One connection.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::{self, ConfigError, Flags};
-use crate::memory;
+use crate::{descriptors, memory};
 
 /// The status of a process that could not start or was used wrongly.
 pub const EXIT_UNUSABLE: u8 = 2;
@@ -78,6 +78,7 @@ where
 {
     let runtime = || {
         memory::keep_private()?;
+        descriptors::raise()?;
         tokio::runtime::Builder::new_multi_thread().enable_all().build()
     };
     let outcome = match runtime() {

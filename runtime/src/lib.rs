@@ -9,6 +9,7 @@ pub mod config;
 pub mod log;
 pub mod files;
 pub mod memory;
+pub mod descriptors;
 pub mod listen;
 pub mod tls;
 mod supervisor;

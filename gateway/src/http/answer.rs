@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -14,6 +14,8 @@ use crate::reply;
 
 /// How much of a body beyond its limit is taken in for the sake of the answer.
 const MOST_SKIPPED: usize = 16 << 20;
+/// When whoever found no room may try again.
+const COME_BACK_AFTER_MS: u64 = 5_000;
 
 /// 200 with a JSON body.
 pub(super) fn ok(body: String) -> Response {
@@ -35,6 +37,15 @@ pub(super) fn refuse(error: &WireError) -> Response {
 /// 403 to whoever came in clear where that is not allowed.
 pub(super) fn tls_required() -> Response {
     json(StatusCode::FORBIDDEN, r#"{"error":"tls required"}"#.into())
+}
+
+/// 503 to whoever came when there were too many, and the end of the connection.
+pub(super) fn no_room() -> Response {
+    let unavailable = WireError::new(ErrorKind::Unavailable);
+    let mut response =
+        refuse(&WireError { retry_after_ms: Some(COME_BACK_AFTER_MS), ..unavailable });
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// 400 with a message of its own.

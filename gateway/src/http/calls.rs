@@ -26,6 +26,7 @@ use crate::peer::Peer;
 use crate::registry::IAM;
 use crate::registry::resolve::Request;
 use crate::reply::{Chunks, END_OF_STREAM, Outcome, Part, Reply};
+use crate::seats::Seat;
 
 type Shared = State<Arc<Handles>>;
 
@@ -79,6 +80,9 @@ async fn call(
 ) -> Response {
     let client = peer.client(Via::Http);
     let identity = bearer_identity(handles, headers, &client).await;
+    if let (Ok(Some(_)), Some(seat)) = (&identity, request.extensions().get::<Arc<Seat>>()) {
+        seat.trust();
+    }
     // Clients of old expect 401 before anything about the body here, and after it elsewhere.
     if flow.is_some() && !matches!(identity, Ok(Some(_))) {
         return refuse(&identity.err().unwrap_or(ErrorKind::AuthRequired.into()));

@@ -72,7 +72,8 @@ async fn open(
     let (running, backend) = asked.join(handles, &rules, client).await?;
     let (handles, tasks) = (Arc::clone(handles), handles.life.tasks.clone());
     tasks.spawn(async move {
-        if let Some(client) = upgraded(upgrade).await {
+        if let Some((client, seat)) = upgraded(upgrade).await {
+            seat.trust();
             relay::serve(client, backend, running, rules.limits.clone(), handles).await;
         }
     });

@@ -25,14 +25,16 @@ use super::query::Query;
 use crate::handles::{Handles, Rules};
 use crate::metrics::Closed;
 use crate::peer::Peer;
+use crate::seats::Seat;
 use crate::session::{self, Arrival};
 use crate::socket::Socket;
-use crate::stream::Stream;
+use crate::stream::Guarded;
 
 /// Answers 101 and serves the socket in a task of its own.
 pub(super) async fn socket(
     State(handles): State<Arc<Handles>>,
     Extension(peer): Extension<Peer>,
+    Extension(seat): Extension<Arc<Seat>>,
     mut request: Request,
 ) -> Response {
     let Handshake { accept, upgrade } = match Handshake::take(&mut request).await {
@@ -41,10 +43,13 @@ pub(super) async fn socket(
     };
     let origin = request.headers().get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
     let rules = handles.rules.load();
-    let refused = if rules.require_tls && !peer.secure {
-        Some("in clear")
+    seat.name(peer.address, &rules.limits.caps);
+    let refused = if seat.is_turned_away() {
+        Some((CloseCode::ConnectionCap, "no room"))
+    } else if rules.require_tls && !peer.secure {
+        Some((CloseCode::Policy, "in clear"))
     } else {
-        (!rules.origins.allow(origin)).then_some("a foreign Origin")
+        (!rules.origins.allow(origin)).then_some((CloseCode::Policy, "a foreign Origin"))
     };
     let arrival = Arrival {
         client: peer.client(Via::Socket),
@@ -53,18 +58,18 @@ pub(super) async fn socket(
     };
     drop(rules);
     handles.life.tasks.clone().spawn(async move {
-        let Some(socket) = upgraded(upgrade).await else { return };
-        if let Some(reason) = refused {
+        let Some((socket, seat)) = upgraded(upgrade).await else { return };
+        if let Some((code, reason)) = refused {
             tracing::info!(
                 client.address = arrival.client.address,
                 reason,
                 "socket closed unheard"
             );
             handles.metrics.sockets.inc();
-            handles.metrics.socket_closes.inc(Closed::Ours(CloseCode::Policy));
-            socket.close(CloseCode::Policy).await;
+            handles.metrics.socket_closes.inc(Closed::Ours(code));
+            socket.close(code).await;
         } else {
-            session::serve(socket, handles, arrival).await;
+            session::serve(socket, seat, handles, arrival).await;
         }
     });
     switch(accept)
@@ -159,11 +164,12 @@ pub(super) fn credential(headers: &HeaderMap, query: Query<'_>) -> Option<Secret
 }
 
 /// The bare connection under an upgrade: no layer of HTTP stays on a socket's road.
-pub(super) async fn upgraded(upgrade: OnUpgrade) -> Option<Socket> {
+pub(super) async fn upgraded(upgrade: OnUpgrade) -> Option<(Socket, Arc<Seat>)> {
     let upgraded = upgrade.await.ok()?;
-    let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Guarded>>().ok()?;
     // A copy: the buffer itself is twice as large as the one that a socket keeps.
-    Some(Socket::new(io.into_inner(), read_buf.to_vec()))
+    let (stream, seat) = io.into_inner().into_parts();
+    Some((Socket::new(stream, read_buf.to_vec()), seat))
 }
 
 #[cfg(test)]

@@ -164,6 +164,7 @@ impl Session {
         self.timers.bind(life, life.unwrap_or_default().mul_f64(0.85), leeway);
         // What a client is told here holds until it authenticates again.
         let limits = &self.handles.rules.load().limits;
+        self.seat.trust();
         self.socket.trust(limits.max_message);
         self.inflight.limit(limits.max_inflight, limits.max_waiting);
         self.set_pulse(limits.heartbeat);

@@ -1,8 +1,10 @@
 //! Messages become frames, and frames have their consequences.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::{ErrorKind, WireError};
@@ -18,6 +20,10 @@ use crate::socket::Incoming;
 /// Frames that wait behind an auth frame, and their bytes.
 const MAX_HELD: usize = 64;
 const MAX_HELD_BYTES: usize = 1 << 20;
+/// How often a client may ping in the long run, and for how long faster than that.
+const STRANGERS_PING: Duration = Duration::from_millis(200);
+const FRIENDS_PING: Duration = Duration::from_millis(100);
+const PING_BURST: Duration = Duration::from_secs(10);
 /// A client that sends nothing but nonsense is broken or hostile.
 const MAX_MALFORMED: u32 = 20;
 
@@ -27,7 +33,7 @@ impl Session {
         match incoming {
             Incoming::Text(text) => self.on_text(text),
             Incoming::Binary(bytes) => self.on_binary(bytes),
-            Incoming::Control => Flow::Continue(()),
+            Incoming::Control => self.on_ping(),
             Incoming::End(end) => Flow::Break(end.into()),
         }
     }
@@ -59,7 +65,10 @@ impl Session {
             ClientFrame::Auth(frame) => self.check(frame, false),
             ClientFrame::Call(frame) => self.on_call(frame, &text),
             ClientFrame::Cancel { id } => self.on_cancel(id),
-            ClientFrame::Ping { t } => self.socket.write(write_pong(t)),
+            ClientFrame::Ping { t } => {
+                self.socket.write(write_pong(t));
+                return self.on_ping();
+            }
             ClientFrame::Pong => {}
             ClientFrame::Unknown { id: Some(id) } => {
                 self.refuse(id.get(), &ErrorKind::NotSupported.into());
@@ -67,6 +76,19 @@ impl Session {
             ClientFrame::Unknown { id: None } => {
                 tracing::debug!(conn.id = %self.id, "a frame of unknown type was ignored");
             }
+        }
+        Flow::Continue(())
+    }
+
+    /// Counts a ping, of either kind. Whoever goes on for longer than a burst, faster than its
+    /// kind may, is closed.
+    fn on_ping(&mut self) -> Flow {
+        let each = if self.caller.is_some() { FRIENDS_PING } else { STRANGERS_PING };
+        let now = Instant::now();
+        let paid = self.pinged.map_or(now, |pinged| pinged.max(now)) + each;
+        self.pinged = Some(paid);
+        if paid > now + PING_BURST {
+            return ControlFlow::Break(Ending::Close(CloseCode::RateAbuse));
         }
         Flow::Continue(())
     }

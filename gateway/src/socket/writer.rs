@@ -89,6 +89,8 @@ impl Socket {
     /// Says goodbye and waits a moment for the client to say so too.
     pub(crate) async fn close(mut self, code: CloseCode) {
         let frame = CloseFrame { code: Code::from(code.code()), reason: code.reason().into() };
+        // The answer of a ping that was just read would come behind the goodbye.
+        let _ = self.protocol.flush(&mut Corked);
         let _ = self.protocol.close(&mut Corked, Some(frame));
         self.finish().await;
     }

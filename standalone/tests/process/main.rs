@@ -4,6 +4,7 @@
 
 mod kill;
 mod drain;
+mod flood;
 mod reload;
 mod restart;
 mod supervisor;
@@ -183,11 +184,13 @@ fn a_full_disk_ends_readiness_and_a_restart_heals_it() {
         command.env("TOLLGATE_GATEWAY__ADMIN_LISTEN", &free).arg("healthcheck");
         Started::start(&mut command).wait(PATIENCE).0
     };
-    // No file may grow beyond what the journal has now; in blocks of 512 bytes.
+    // No file may grow beyond what the journal has now, in blocks of 512 bytes; a write beyond fails,
+    // and does not kill.
     let blocks = folder.data().join("iam.redb").metadata().unwrap().len() / 512;
     let mut command = folder.command();
     command.env("TOLLGATE_GATEWAY__ADMIN_LISTEN", &free);
-    let server = Server::start(&mut limited(&command, blocks));
+    let server =
+        Server::start(&mut limited(&command, &format!("trap '' XFSZ; ulimit -f {blocks}")));
     assert_eq!(status(), Some(0));
     let make = |server: &Server, number: u32| {
         let name = "n".repeat(200);
@@ -215,10 +218,10 @@ fn a_full_disk_ends_readiness_and_a_restart_heals_it() {
     assert!(make(&server, 5_000));
 }
 
-/// The same, with files of so many blocks at most; a write beyond fails, and does not kill.
-fn limited(command: &Command, blocks: u64) -> Command {
+/// The same, behind these words of the shell.
+fn limited(command: &Command, words: &str) -> Command {
     let mut shell = Command::new("sh");
-    let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let limit = format!("{words}; exec \"$0\" \"$@\"");
     shell.args(["-c", &limit]).arg(command.get_program()).args(command.get_args());
     shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell.current_dir(command.get_current_dir().unwrap());

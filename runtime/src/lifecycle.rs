@@ -100,8 +100,9 @@ impl Lifecycle {
                 () = signals.stop_again() => false,
             }
         };
-        // The second arm never ends.
+        // What is new is told first. The second arm never ends.
         let ended = tokio::select! {
+            biased;
             ended = work => ended,
             never = supervisor.reassure() => match never {},
         };

@@ -43,7 +43,7 @@ fn the_service_manager_is_told_of_every_step() {
     let path = folder.path("notify");
     let manager = Manager::listen(&SocketAddr::from_pathname(&path).unwrap());
     let mut command = folder.command();
-    let server = Server::start(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000"));
+    let server = Server::start(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000"));
     assert_eq!(manager.hears(), "READY=1");
     for _ in 0..3 {
         assert_eq!(manager.hears(), "WATCHDOG=1");

@@ -32,7 +32,7 @@ pub(crate) struct Call {
 
 /// W3C trace context, version 00: `00-<trace>-<span>-<flags>` in lower-case hex.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TraceParent(Box<str>);
+pub(crate) struct TraceParent(Arc<str>);
 
 impl TraceParent {
     /// Reads it. One that breaks the rules is none, as the standard has it.
@@ -49,6 +49,11 @@ impl TraceParent {
             && is_id(span)
             && is_hex(flags);
         valid.then(|| Self(text.into()))
+    }
+
+    /// The trace alone: 32 hexadecimal digits.
+    pub(crate) fn trace_id(&self) -> &str {
+        self.0.get(3..35).unwrap_or_default()
     }
 
     /// The context as text.
@@ -98,8 +103,9 @@ mod tests {
     #[test]
     fn a_trace_context_is_taken_whole_or_not_at_all() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(TraceParent::parse(good).unwrap().as_str(), good);
         let (trace, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+        let parsed = TraceParent::parse(good).unwrap();
+        assert_eq!((parsed.as_str(), parsed.trace_id()), (good, trace));
         for bad in [
             String::new(),
             good.to_uppercase(),

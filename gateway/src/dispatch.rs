@@ -11,10 +11,10 @@ use tollgate_proto::iam::Client;
 
 use crate::authorise::{Caller, NotPermitted, Permit, authorise};
 use crate::backend::{Backends, Http};
-use crate::call::{Call, Target};
+use crate::call::{Call, Target, TraceParent};
 use crate::iam::{NotDone, Questions};
-use crate::metrics::{CallEnd, CallMetrics};
-use crate::reply::{self, Chunks, Outcome};
+use crate::record::Record;
+use crate::reply::{self, Chunks, Outcome, Traced};
 
 /// What running a call takes.
 pub(crate) struct Dispatcher {
@@ -26,37 +26,7 @@ pub(crate) struct Dispatcher {
 pub(crate) struct Passage {
     pub(crate) permit: Permit,
     pub(crate) backend: Arc<Http>,
-    pub(crate) running: Running,
-}
-
-/// That a call runs which its caller runs. Dropped before its end is said, it was cancelled.
-pub(crate) struct Running {
-    name: Arc<str>,
-    metrics: Arc<CallMetrics>,
-    since: Instant,
-    error: Option<ErrorKind>,
-}
-
-impl Running {
-    fn begin(call: &Call) -> Self {
-        Self {
-            name: call.name.clone(),
-            metrics: Arc::clone(&call.metrics),
-            since: Instant::now(),
-            error: Some(ErrorKind::Cancelled),
-        }
-    }
-
-    /// Says how it ended.
-    pub(crate) fn end(mut self, error: Option<ErrorKind>) {
-        self.error = error;
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        tell_end(&self.name, &self.metrics, self.since, self.error);
-    }
+    pub(crate) record: Record,
 }
 
 impl Dispatcher {
@@ -69,43 +39,39 @@ impl Dispatcher {
         call: Box<Call>,
         chunks: &Chunks,
     ) -> Outcome {
-        let (started, name) = (Instant::now(), call.name.clone());
-        let metrics = Arc::clone(&call.metrics);
-        let budget = call.budget;
+        let (started, budget) = (Instant::now(), call.budget);
+        let (name, trace) = (Arc::clone(&call.name), call.traceparent.clone());
         let run = async {
             let permit = authorise(&self.questions, caller, client, call, started)
                 .await
-                .map_err(|reason| refuse(&name, &reason))?;
+                .map_err(|reason| refuse(&name, trace.as_ref(), &reason))?;
             self.run(permit, started.checked_add(budget), chunks).await
         };
         let mut run = pin!(run);
         // Many calls never wait: the timer is made for those that do.
-        let outcome = match poll!(run.as_mut()) {
+        match poll!(run.as_mut()) {
             Poll::Ready(outcome) => outcome,
             // A timer would leave it the rest of a millisecond.
             Poll::Pending if budget.is_zero() => Err(ErrorKind::DeadlineExceeded.into()),
             Poll::Pending => timeout(budget, run)
                 .await
                 .unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into())),
-        };
-        tell_end(&name, &metrics, started, outcome.as_ref().err().map(|error| error.kind));
-        outcome
+        }
     }
 
     /// Authorises a call whose bytes are passed on, and finds the backend that they go to or come
     /// from. The passage is the caller's to run, as long as the permit holds.
     pub(crate) async fn open(
         &self,
+        record: Record,
         caller: Option<Arc<Caller>>,
         client: Arc<Client>,
         call: Box<Call>,
     ) -> Result<Passage, WireError> {
-        let running = Running::begin(&call);
-        let opened = self.authorise_and_find(&running.name, caller, client, call).await;
-        match opened {
-            Ok((permit, backend)) => Ok(Passage { permit, backend, running }),
+        match self.authorise_and_find(caller, client, call).await {
+            Ok((permit, backend)) => Ok(Passage { permit, backend, record }),
             Err(error) => {
-                running.end(Some(error.kind));
+                record.end(None, Some(&error));
                 Err(error)
             }
         }
@@ -113,14 +79,14 @@ impl Dispatcher {
 
     async fn authorise_and_find(
         &self,
-        name: &str,
         caller: Option<Arc<Caller>>,
         client: Arc<Client>,
         call: Box<Call>,
     ) -> Result<(Permit, Arc<Http>), WireError> {
+        let (name, trace) = (Arc::clone(&call.name), call.traceparent.clone());
         let mut permit = authorise(&self.questions, caller, client, call, Instant::now())
             .await
-            .map_err(|reason| refuse(name, &reason))?;
+            .map_err(|reason| refuse(&name, trace.as_ref(), &reason))?;
         let backend = match permit.take_target() {
             Target::Passage(backend) => self.backends.passing(&backend).cloned(),
             Target::Nothing | Target::Backend(..) | Target::Iam(_) => None,
@@ -147,8 +113,12 @@ impl Dispatcher {
                     Err(NotDone::Ended) => Err(ErrorKind::AuthRequired.into()),
                     Err(NotDone::Refused(refusal)) => reply::refusal(&refusal),
                     Err(NotDone::Unreachable(unreachable)) => {
-                        tracing::warn!(%unreachable, "operation of iam failed");
-                        Err(ErrorKind::Unavailable.into())
+                        let trace = permit.call().traceparent.as_ref();
+                        let error = Traced::new(ErrorKind::Unavailable.into(), trace);
+                        let operation = &*permit.call().name;
+                        let trace_id = error.trace_id();
+                        tracing::warn!(operation, trace.id = trace_id, %unreachable, "iam failed");
+                        Err(error.into())
                     }
                 }
             }
@@ -156,21 +126,11 @@ impl Dispatcher {
     }
 }
 
-fn tell_end(name: &str, metrics: &CallMetrics, started: Instant, error: Option<ErrorKind>) {
-    metrics.ends.inc(CallEnd(error));
-    metrics.duration.observe(started.elapsed());
-    tracing::debug!(
-        operation = name,
-        outcome = CallEnd(error).as_str(),
-        duration_ms = started.elapsed().as_millis(),
-        "call ended"
-    );
-}
-
 /// The reason goes to the log, the mask to the caller.
-fn refuse(name: &str, reason: &NotPermitted) -> WireError {
-    tracing::info!(operation = name, %reason, "call refused");
-    reason.kind().into()
+fn refuse(name: &str, trace: Option<&TraceParent>, reason: &NotPermitted) -> WireError {
+    let error = Traced::new(reason.kind().into(), trace);
+    tracing::info!(operation = name, trace.id = error.trace_id(), %reason, "call refused");
+    error.into()
 }
 
 fn no_backend(permit: &Permit) -> WireError {

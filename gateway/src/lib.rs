@@ -24,6 +24,7 @@ mod reply;
 mod relay;
 mod http;
 mod handles;
+mod record;
 mod call;
 mod metrics;
 mod iam;

@@ -21,14 +21,15 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tollgate_proto::close::CloseCode;
+use tollgate_proto::error::WireError;
 use uuid::Uuid;
 
 use crate::auth::life;
 use crate::authorise::{NotPermitted, Permit};
-use crate::dispatch::Running;
 use crate::handles::{Handles, Limits};
 use crate::iam::cache::Decided;
 use crate::metrics::Closed;
+use crate::record::{Record, millis};
 use crate::socket::{Counted, End, Socket};
 use crate::upstream::Hold;
 use ending::{Ending, Goodbye};
@@ -83,7 +84,7 @@ enum Event {
 pub(crate) async fn serve(
     mut client: Socket,
     mut backend: ToBackend,
-    (permit, running): (Permit, Running),
+    (permit, record): (Permit, Record),
     limits: Limits,
     handles: Arc<Handles>,
 ) {
@@ -93,7 +94,7 @@ pub(crate) async fn serve(
     backend.socket.trust(limits.max_message);
     let mut relay = Relay::new(Pair { client, backend: backend.socket }, permit, limits, handles);
     let ending = relay.run().await;
-    running.end(ending.error());
+    record.end(None, ending.error().map(WireError::new).as_ref());
     relay.end(ending, id).await;
     drop(backend.hold);
 }
@@ -256,7 +257,7 @@ impl Relay {
             code = closed.code(),
             reason = closed.reason(),
             ending = ?ending,
-            duration_ms = self.counted.elapsed().as_millis(),
+            duration_ms = millis(self.counted.elapsed()),
             received.messages = traffic.received,
             received.bytes = traffic.received_bytes,
             sent.messages = traffic.sent,

@@ -7,10 +7,10 @@
 
 use tokio::sync::mpsc;
 use tollgate_proto::error::{ErrorKind, WireError};
-use tollgate_proto::frame::client::Malformed;
 use tollgate_proto::frame::server;
 use tollgate_proto::iam::{Refusal, RefusalKind};
-use tollgate_proto::json::Json;
+
+use crate::call::TraceParent;
 
 /// Part of an answer, on its way to the socket's task.
 #[derive(Debug)]
@@ -65,28 +65,53 @@ impl Chunks {
     }
 }
 
+/// An error that names a trace: the caller's own, or one that is made for it. The log has the same
+/// name, and tells there what is masked here.
+#[derive(Debug)]
+pub(crate) struct Traced(WireError);
+
+impl Traced {
+    pub(crate) fn new(mut error: WireError, trace: Option<&TraceParent>) -> Self {
+        error.trace_id.get_or_insert_with(|| match trace {
+            Some(trace) => trace.trace_id().to_owned(),
+            None => draw_trace_id(),
+        });
+        Self(error)
+    }
+
+    pub(crate) fn error(&self) -> &WireError {
+        &self.0
+    }
+
+    pub(crate) fn trace_id(&self) -> &str {
+        self.0.trace_id.as_deref().unwrap_or_default()
+    }
+}
+
+impl From<Traced> for WireError {
+    fn from(Traced(error): Traced) -> Self {
+        error
+    }
+}
+
+/// W3C trace context: 16 bytes, not all of them zero.
+fn draw_trace_id() -> String {
+    format!("{:032x}", rand::random_range(1..=u128::MAX))
+}
+
 /// The frame of a chunk, under the call's id.
 pub(crate) fn chunk_frame(id: &str, body: &str) -> String {
     server::write_response(id, body, false)
 }
 
-/// The last frame of a call, under its id.
-pub(crate) fn last_frame(id: &str, outcome: &Outcome) -> String {
-    match outcome {
-        Ok(body) => server::write_response(id, body, true),
-        Err(error) => server::write_error(Some(id), error),
-    }
+/// The last frame of a call that ended well, under its id.
+pub(crate) fn last_frame(id: &str, body: &str) -> String {
+    server::write_response(id, body, true)
 }
 
-/// The frame of an error.
-pub(crate) fn error_frame(id: Option<&str>, error: &WireError) -> String {
-    server::write_error(id, error)
-}
-
-/// The frame that answers one that could not be taken.
-pub(crate) fn malformed_frame(malformed: &Malformed<'_>) -> String {
-    let error = WireError::with_message(malformed.kind, malformed.message);
-    server::write_error(malformed.id.map(Json::get), &error)
+/// The frame of an error; without an id where none can be told.
+pub(crate) fn error_frame(id: Option<&str>, error: &Traced) -> String {
+    server::write_error(id, &error.0)
 }
 
 /// A refusal of IAM. What is masked becomes an error of the gateway; the rest is the service's

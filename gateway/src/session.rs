@@ -236,7 +236,7 @@ impl Session {
         match event {
             Event::Io(Io::Flushed) => {}
             Event::Io(Io::Read(incoming)) => self.on_message(incoming)?,
-            Event::Answer(answer) => self.on_answer(&answer),
+            Event::Answer(answer) => self.on_answer(answer),
             Event::TaskEnded(ended) => self.on_task_ended(&ended),
             Event::Judged(verdict) => self.on_verdict(verdict)?,
             Event::Timer => self.on_timers()?,
@@ -309,6 +309,8 @@ impl Session {
             if self.greeted {
                 self.socket.write(Notice::closing(code).write());
             }
+        } else {
+            self.forget_calls();
         }
         self.tell_end(ending);
         match ending {

@@ -88,7 +88,7 @@ pub struct WireError {
     pub message: std::borrow::Cow<'static, str>,
     /// When to try again, where that is known.
     pub retry_after_ms: Option<u64>,
-    /// Names the trace of the call, where it has one.
+    /// Names the trace of the call, or one made for the error: on the wire it always has one.
     pub trace_id: Option<String>,
 }
 

@@ -26,7 +26,7 @@ use super::Backend;
 use crate::authorise::Permit;
 use crate::metrics::UpstreamMetrics;
 use crate::registry::HttpSettings;
-use crate::reply::{Chunks, Outcome};
+use crate::reply::{Chunks, Outcome, Traced};
 use crate::upstream::{Failure, Upstream};
 use headers::{add_deadline, identify};
 
@@ -88,11 +88,14 @@ impl Http {
 
     /// Tells the log why, and gives what the caller is told.
     fn log(&self, permit: &Permit, failed: Failed) -> WireError {
+        let call = permit.call();
+        let error = Traced::new(failed.error, call.traceparent.as_ref());
         if let Some(reason) = &failed.reason {
-            let operation = &*permit.call().name;
-            tracing::warn!(backend = &*self.name, operation, reason, "a backend failed");
+            let (operation, trace_id) = (&*call.name, error.trace_id());
+            let backend = &*self.name;
+            tracing::warn!(backend, operation, trace.id = trace_id, reason, "a backend failed");
         }
-        failed.error
+        error.into()
     }
 }
 

@@ -16,6 +16,7 @@ use tollgate_proto::json::{Limits, Object, ObjectError};
 use tollgate_proto::secret::SecretString;
 
 use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
+use super::observe::source_of;
 use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
 use crate::authorise::Caller;
@@ -23,6 +24,7 @@ use crate::call::TraceParent;
 use crate::handles::{Handles, Rules};
 use crate::iam::NotAuthenticated;
 use crate::peer::Peer;
+use crate::record::{Record, Source};
 use crate::registry::IAM;
 use crate::registry::resolve::Request;
 use crate::reply::{Chunks, END_OF_STREAM, Outcome, Part, Reply};
@@ -78,7 +80,7 @@ async fn call(
     service: &str,
     flow: Option<&str>,
 ) -> Response {
-    let client = peer.client(Via::Http);
+    let (client, source) = (peer.client(Via::Http), source_of(&request));
     let identity = bearer_identity(handles, headers, &client).await;
     if let (Ok(Some(_)), Some(seat)) = (&identity, request.extensions().get::<Arc<Seat>>()) {
         seat.trust();
@@ -118,7 +120,7 @@ async fn call(
         deadline: None,
         traceparent: traceparent(headers),
     };
-    match answer(&rules, identity, client, asked).await {
+    match answer(&rules, source, identity, client, asked).await {
         Ok(body) => ok(body),
         Err(error) => refuse(&error),
     }
@@ -126,11 +128,13 @@ async fn call(
 
 async fn answer(
     rules: &Rules,
+    source: Source,
     identity: Option<Arc<Identity>>,
     client: Client,
     asked: Request<'_>,
 ) -> Outcome {
     let call = Box::new(rules.registry.resolve(asked, identity.as_deref())?);
+    let record = Record::new(source, &call, identity.as_deref());
     let caller = identity.map(|identity| Arc::new(Caller::new(identity)));
     let (queue, mut parts) = mpsc::channel(1);
     let run = async {
@@ -145,6 +149,7 @@ async fn answer(
         last
     };
     let (outcome, last) = tokio::join!(run, keep_last);
+    record.end(None, outcome.as_ref().err());
     // The end of a stream alone would tell nothing.
     match last {
         Some(last) if outcome.as_ref().is_ok_and(|body| body == END_OF_STREAM) => Ok(last),

@@ -16,12 +16,14 @@ use tollgate_proto::iam::{Client, Via};
 
 use super::answer::refuse;
 use super::calls::{identity_of, traceparent};
+use super::observe::source_of;
 use super::query::Query;
 use super::upgrade::{Handshake, credential, switch, upgraded};
 use crate::authorise::{Caller, Permit};
-use crate::dispatch::{Passage, Running};
+use crate::dispatch::Passage;
 use crate::handles::{Handles, Rules};
 use crate::peer::Peer;
+use crate::record::{Record, Source};
 use crate::registry::Direction;
 use crate::registry::passage::Asked;
 use crate::relay::{self, ToBackend};
@@ -60,6 +62,7 @@ async fn open(
     mut request: Request,
 ) -> Result<Response, Response> {
     let Handshake { accept, upgrade } = Handshake::take(&mut request).await?;
+    let source = source_of(&request);
     let (head, _) = request.into_parts();
     let origin = head.headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
     let rules = handles.rules.load_full();
@@ -68,19 +71,20 @@ async fn open(
         return Err(refuse(&ErrorKind::AccessDenied.into()));
     }
     let client = peer.client(Via::Socket);
-    let asked = Handshaken { direction, flow, kind, head: &head };
-    let (running, backend) = asked.join(handles, &rules, client).await?;
+    let asked = Handshaken { source, direction, flow, kind, head: &head };
+    let (call, backend) = asked.join(handles, &rules, client).await?;
     let (handles, tasks) = (Arc::clone(handles), handles.life.tasks.clone());
     tasks.spawn(async move {
         if let Some((client, seat)) = upgraded(upgrade).await {
             seat.trust();
-            relay::serve(client, backend, running, rules.limits.clone(), handles).await;
+            relay::serve(client, backend, call, rules.limits.clone(), handles).await;
         }
     });
     Ok(switch(accept))
 }
 
 struct Handshaken<'a> {
+    source: Source,
     direction: Direction,
     flow: &'a str,
     kind: &'a str,
@@ -95,7 +99,7 @@ impl Handshaken<'_> {
         handles: &Handles,
         rules: &Rules,
         client: Client,
-    ) -> Result<((Permit, Running), ToBackend), Response> {
+    ) -> Result<((Permit, Record), ToBackend), Response> {
         let told = |error: WireError| refuse(&error);
         let Parts { uri, headers, .. } = self.head;
         // A flow may have any name; the kind is matched as it was sent.
@@ -114,16 +118,17 @@ impl Handshaken<'_> {
             traceparent: traceparent(headers),
         };
         let call = entry.resolve_passage(asked, Some(&identity)).map_err(told)?;
-        let caller = Arc::new(Caller::new(identity));
-        let opened = rules.dispatcher.open(Some(caller), Arc::new(client), Box::new(call)).await;
-        let Passage { permit, backend, running } = opened.map_err(told)?;
+        let record = Record::new(self.source, &call, Some(&identity));
+        let (caller, client) = (Arc::new(Caller::new(identity)), Arc::new(client));
+        let opened = rules.dispatcher.open(record, Some(caller), client, Box::new(call)).await;
+        let Passage { permit, backend, record } = opened.map_err(told)?;
         match backend.connect(&permit).await {
             Ok(Opened { stream, early, hold }) => {
                 let socket = Socket::to_backend(stream, early.to_vec());
-                Ok(((permit, running), ToBackend { socket, hold }))
+                Ok(((permit, record), ToBackend { socket, hold }))
             }
             Err(error) => {
-                running.end(Some(error.kind));
+                record.end(None, Some(&error));
                 Err(told(error))
             }
         }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::handles::Handles;
 use crate::metrics::{Route, StatusClass};
+use crate::record::{Source, millis};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -27,6 +28,12 @@ impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// The request as the source of a call.
+pub(super) fn source_of(request: &Request) -> Source {
+    let id = request.extensions().get::<RequestId>();
+    Source::Http(id.map_or(Uuid::nil(), |id| id.0))
 }
 
 /// Counts a request and names it.
@@ -46,7 +53,7 @@ pub(super) async fn observe(
         request.id = %id,
         %route,
         status = status.as_u16(),
-        duration_ms = started.elapsed().as_millis(),
+        duration_ms = millis(started.elapsed()),
         "http request ended"
     );
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {

@@ -9,26 +9,28 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
+use tokio::task::{AbortHandle, JoinError};
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::frame::client::CallFrame;
 use tollgate_proto::frame::server::Notice;
+use tollgate_proto::iam::Check;
 
 use super::Session;
-use super::inflight::{Admission, Running};
+use super::inflight::{Admission, Left, Running, Was};
 use super::phase::{Action, Input, step};
 use crate::authorise::Caller;
 use crate::call::{Call, TraceParent};
 use crate::handles::Rules;
+use crate::record::{Record, Source};
 use crate::registry::resolve::Request;
-use crate::reply::{self, Chunks, Outcome, Part, Reply};
+use crate::reply::{self, Chunks, Outcome, Part, Reply, Traced};
 
 /// Answers that wait for the socket's task; more make their backends wait.
 const ANSWER_QUEUE: usize = 64;
 
 /// A call that waits for its turn, with the rules under which it came and who calls. In a box: it
 /// goes through several futures, and each would have room for it.
-pub(super) type WaitingCall = (Arc<Rules>, Option<Arc<Caller>>, Box<Call>);
+pub(super) type WaitingCall = (Arc<Rules>, Record, Option<Arc<Caller>>, Box<Call>);
 
 type Answers = Option<(mpsc::Sender<Reply>, mpsc::Receiver<Reply>)>;
 
@@ -43,7 +45,7 @@ enum Beginning {
     Ended(Outcome),
     Panicked,
     /// It waits for something, in a task of its own.
-    Runs(Running),
+    Runs(AbortHandle, Option<Check>),
 }
 
 /// Waits for the next answer.
@@ -56,9 +58,9 @@ pub(super) async fn next_answer(answers: &mut Answers) -> Option<Reply> {
 
 impl Session {
     pub(super) fn on_call(&mut self, frame: CallFrame<'_>, text: &str) {
-        let id = frame.id.get();
-        if let Some(error) = self.refusal() {
-            return self.refuse(id, &error);
+        let (id, trace) = (frame.id.get(), trace_of(&frame));
+        if let Some(kind) = self.refusal() {
+            return self.refuse(Some(id), kind.into(), trace.as_ref());
         }
         let fingerprint = || self.handles.hasher.hash_one(text);
         let runs = match self.inflight.admit(id, fingerprint) {
@@ -66,7 +68,10 @@ impl Session {
             Admission::Wait => false,
             Admission::Joined => return,
             Admission::Conflict => return self.tell_conflict(id),
-            Admission::Full => return self.refuse(id, &ErrorKind::TooManyInflight.into()),
+            Admission::Full => {
+                let error = ErrorKind::TooManyInflight.into();
+                return self.refuse(Some(id), error, trace.as_ref());
+            }
         };
         let request = Request {
             service: frame.service,
@@ -74,32 +79,33 @@ impl Session {
             workspace: frame.workspace,
             body: frame.request.object,
             deadline: frame.deadline_ms.map(Duration::from_millis),
-            traceparent: frame.traceparent.as_deref().and_then(TraceParent::parse),
+            traceparent: trace.clone(),
         };
         let rules = self.handles.rules.load_full();
         let identity = self.caller.as_ref().map(|caller| &**caller.identity());
         match rules.registry.resolve(request, identity) {
             Ok(call) => {
-                let call = (rules, self.caller.clone(), Box::new(call));
+                let record = Record::new(Source::Socket(self.id), &call, identity);
+                let call = (rules, record, self.caller.clone(), Box::new(call));
                 if runs {
                     self.start(id, text, call);
                 } else {
                     self.inflight.wait(id, fingerprint(), call);
                 }
             }
-            Err(error) => self.refuse(id, &error),
+            Err(error) => self.refuse(Some(id), error, trace.as_ref()),
         }
     }
 
     /// Why no call may run now, if none may.
-    fn refusal(&self) -> Option<WireError> {
+    fn refusal(&self) -> Option<ErrorKind> {
         let (_, actions) = step(self.phase, Input::Call);
         match actions {
-            [Action::Run] if self.draining => Some(ErrorKind::Unavailable.into()),
+            [Action::Run] if self.draining => Some(ErrorKind::Unavailable),
             [Action::Run] => None,
-            [Action::Refuse(kind)] => Some((*kind).into()),
+            [Action::Refuse(kind)] => Some(*kind),
             // The machine gives every call one of these two.
-            _ => Some(ErrorKind::Internal.into()),
+            _ => Some(ErrorKind::Internal),
         }
     }
 
@@ -114,19 +120,28 @@ impl Session {
     }
 
     /// Runs a call that has just come. One that is answered at once is never in flight.
-    fn start(&mut self, id: &str, text: &str, call: WaitingCall) {
+    fn start(&mut self, id: &str, text: &str, (rules, record, caller, call): WaitingCall) {
         let number = self.inflight.number();
-        match self.begin(number, call) {
-            Beginning::Ended(outcome) if self.nothing_queued() => self.write_last(id, &outcome),
+        match self.begin(number, rules, caller, call) {
+            Beginning::Ended(outcome) if self.nothing_queued() => {
+                let frame = self.last_frame(id, Some(record), outcome);
+                self.socket.write(frame);
+            }
             beginning => {
                 self.inflight.run(number, id, self.handles.hasher.hash_one(text));
-                self.go_on(number, beginning);
+                self.go_on(number, record, beginning);
             }
         }
     }
 
     /// Polls a call for the first time. One that can be answered at once costs no task.
-    fn begin(&mut self, number: u64, (rules, caller, call): WaitingCall) -> Beginning {
+    fn begin(
+        &mut self,
+        number: u64,
+        rules: Arc<Rules>,
+        caller: Option<Arc<Caller>>,
+        call: Box<Call>,
+    ) -> Beginning {
         let (queue, _) = self.answers.get_or_insert_with(|| mpsc::channel(ANSWER_QUEUE));
         let chunks = Chunks::new(number, queue.clone());
         let check = call.needs.check().cloned();
@@ -157,20 +172,25 @@ impl Session {
                         Err(_) => Ended { number, panicked: true },
                     }
                 });
-                Beginning::Runs(Running { abort, check })
+                Beginning::Runs(abort, check)
             }
         }
     }
 
     /// What follows the beginning of a call that is in flight.
-    fn go_on(&mut self, number: u64, beginning: Beginning) {
-        match beginning {
-            Beginning::Ended(outcome) => {
-                self.write_queued();
-                self.end_call(number, &outcome);
+    fn go_on(&mut self, number: u64, record: Record, beginning: Beginning) {
+        let (abort, check, outcome) = match beginning {
+            Beginning::Ended(outcome) => (None, None, Some(outcome)),
+            Beginning::Panicked => {
+                self.tell_panic();
+                (None, None, Some(Err(ErrorKind::Internal.into())))
             }
-            Beginning::Panicked => self.end_panicked(number),
-            Beginning::Runs(task) => self.inflight.running_as(number, task),
+            Beginning::Runs(abort, check) => (Some(abort), check, None),
+        };
+        self.inflight.running_as(number, Running { abort, check, record });
+        if let Some(outcome) = outcome {
+            self.write_queued();
+            self.end_call(number, outcome);
         }
     }
 
@@ -181,76 +201,108 @@ impl Session {
     /// Writes the chunks of a call that has just ended, before its end.
     fn write_queued(&mut self) {
         while let Some(Ok(answer)) = self.answers.as_mut().map(|(_, answers)| answers.try_recv()) {
-            self.on_answer(&answer);
+            self.on_answer(answer);
         }
     }
 
     /// Starts calls whose turn has come.
     pub(super) fn start_waiting(&mut self) {
-        while let Some((number, call)) = self.inflight.next_waiting() {
-            let beginning = self.begin(number, call);
-            self.go_on(number, beginning);
+        while let Some((number, waiting)) = self.inflight.next_waiting() {
+            let (rules, record, caller, call) = waiting;
+            let beginning = self.begin(number, rules, caller, call);
+            self.go_on(number, record, beginning);
         }
     }
 
     /// Writes what a call says. Whatever a call says after its end is dropped here.
-    pub(super) fn on_answer(&mut self, answer: &Reply) {
-        match &answer.part {
+    pub(super) fn on_answer(&mut self, answer: Reply) {
+        match answer.part {
             Part::Chunk(body) => {
                 let Some(id) = self.inflight.id(answer.number) else { return };
-                let frame = reply::chunk_frame(&id, body);
+                let frame = reply::chunk_frame(&id, &body);
                 if self.terms.allow(&frame) {
                     self.socket.write(frame);
                 } else {
-                    self.end_call(answer.number, &Err(frame_too_large()));
+                    self.end_call(answer.number, Err(frame_too_large()));
                     self.start_waiting();
                 }
             }
             Part::Last(outcome) => {
-                self.end_call(answer.number, outcome);
+                self.end_call(answer.number, *outcome);
                 self.start_waiting();
             }
         }
     }
 
-    pub(super) fn end_call(&mut self, number: u64, outcome: &Outcome) {
-        if let Some(id) = self.inflight.end(number) {
-            self.write_last(&id, outcome);
+    /// Ends a call that is in flight.
+    pub(super) fn end_call(&mut self, number: u64, outcome: Outcome) {
+        if let Some(left) = self.inflight.end(number) {
+            self.write_last(left, outcome);
         }
     }
 
-    fn write_last(&mut self, id: &str, outcome: &Outcome) {
-        let frame = reply::last_frame(id, outcome);
-        if outcome.is_err() || self.terms.allow(&frame) {
-            self.socket.write(frame);
-        } else {
-            self.write_error(id, &frame_too_large());
+    /// Writes the last frame of a call that is in flight no more.
+    pub(super) fn write_last(&mut self, left: Left<WaitingCall>, outcome: Outcome) {
+        let frame = self.last_frame(&left.id, record_of(left.was), outcome);
+        self.socket.write(frame);
+    }
+
+    /// Ends the record of a call, and gives its last frame.
+    fn last_frame(&self, id: &str, record: Option<Record>, outcome: Outcome) -> String {
+        let error = match outcome.map(|body| reply::last_frame(id, &body)) {
+            Ok(frame) if self.terms.allow(&frame) => {
+                if let Some(record) = record {
+                    record.end(Some(id), None);
+                }
+                return frame;
+            }
+            Ok(_) => frame_too_large(),
+            Err(error) => error,
+        };
+        let error = Traced::new(error, record.as_ref().and_then(Record::trace));
+        if let Some(record) = record {
+            record.end(Some(id), Some(error.error()));
         }
+        reply::error_frame(Some(id), &error)
     }
 
     pub(super) fn on_task_ended(&mut self, ended: &Result<Ended, JoinError>) {
         // A task that was cancelled has had its last frame from whoever cancelled it.
         if let Ok(Ended { number, panicked: true }) = ended {
-            self.end_panicked(*number);
+            self.tell_panic();
+            self.end_call(*number, Err(ErrorKind::Internal.into()));
             self.start_waiting();
         }
     }
 
-    fn end_panicked(&mut self, number: u64) {
+    fn tell_panic(&self) {
         tracing::error!(conn.id = %self.id, "a call panicked");
-        self.end_call(number, &Err(ErrorKind::Internal.into()));
     }
 
     /// Gives every call that is in flight its last frame.
     pub(super) fn end_calls(&mut self, kind: ErrorKind) {
-        for id in self.inflight.end_all() {
-            self.write_error(&id, &kind.into());
+        for left in self.inflight.end_all() {
+            self.write_last(left, Err(kind.into()));
         }
     }
 
-    /// The last frame of a call that others have ended.
-    pub(super) fn write_error(&mut self, id: &str, error: &WireError) {
-        self.socket.write(reply::error_frame(Some(id), error));
+    /// Ends every call of a client that is not there any more.
+    pub(super) fn forget_calls(&mut self) {
+        for Left { id, was } in self.inflight.end_all() {
+            self.last_frame(&id, record_of(was), Err(ErrorKind::Cancelled.into()));
+        }
+    }
+}
+
+/// The trace that a frame names.
+pub(super) fn trace_of(frame: &CallFrame<'_>) -> Option<TraceParent> {
+    frame.traceparent.as_deref().and_then(TraceParent::parse)
+}
+
+fn record_of(was: Was<WaitingCall>) -> Option<Record> {
+    match was {
+        Was::Running(Running { record, .. }) | Was::Waiting((_, record, ..)) => Some(record),
+        Was::New => None,
     }
 }
 

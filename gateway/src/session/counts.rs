@@ -1,14 +1,22 @@
 //! What a session adds to the metrics: once a turn, so that a message or a call that ends in its
 //! own turn costs no atomic of the process.
 
+use tollgate_proto::ids::UserId;
+
 use super::{Ending, Session};
 use crate::metrics::Closed;
+use crate::record::millis;
 
 impl Session {
     /// Brings the metrics up to date.
     pub(super) fn count(&mut self) {
         self.counted.move_traffic(self.socket.traffic());
         self.counted.move_calls(self.inflight.counts());
+    }
+
+    /// Who is authenticated now.
+    pub(super) fn principal(&self) -> Option<UserId> {
+        self.caller.as_ref().map(|caller| caller.identity().actor.user)
     }
 
     /// Counts the end of the session and says it in one line.
@@ -24,10 +32,10 @@ impl Session {
         tracing::info!(
             conn.id = %self.id,
             client.address = self.client.address.as_deref().unwrap_or_default(),
-            principal = self.caller.as_ref().map(|c| tracing::field::display(c.identity().actor.user)),
+            principal = self.principal().map(tracing::field::display),
             code = closed.code(),
             reason = closed.reason(),
-            duration_ms = self.counted.elapsed().as_millis(),
+            duration_ms = millis(self.counted.elapsed()),
             calls = self.inflight.admitted(),
             received.messages = traffic.received,
             received.bytes = traffic.received_bytes,

@@ -12,9 +12,11 @@ use tollgate_proto::frame::client::{ClientFrame, Malformed};
 use tollgate_proto::frame::server::write_pong;
 use tollgate_proto::json::{Json, Limits};
 
+use super::calls::trace_of;
 use super::{Ending, Flow, Session};
+use crate::call::TraceParent;
 use crate::metrics::Error;
-use crate::reply;
+use crate::reply::{self, Traced};
 use crate::socket::Incoming;
 
 /// Frames that wait behind an auth frame, and their bytes.
@@ -71,7 +73,7 @@ impl Session {
             }
             ClientFrame::Pong => {}
             ClientFrame::Unknown { id: Some(id) } => {
-                self.refuse(id.get(), &ErrorKind::NotSupported.into());
+                self.refuse(Some(id.get()), ErrorKind::NotSupported.into(), None);
             }
             ClientFrame::Unknown { id: None } => {
                 tracing::debug!(conn.id = %self.id, "a frame of unknown type was ignored");
@@ -94,14 +96,28 @@ impl Session {
     }
 
     /// Answers a frame that does not become a call.
-    pub(super) fn refuse(&mut self, id: &str, error: &WireError) {
-        self.handles.metrics.frames_refused.inc(Error(error.kind));
-        self.socket.write(reply::error_frame(Some(id), error));
+    pub(super) fn refuse(
+        &mut self,
+        id: Option<&str>,
+        error: WireError,
+        trace: Option<&TraceParent>,
+    ) {
+        let error = Traced::new(error, trace);
+        self.handles.metrics.frames_refused.inc(Error(error.error().kind));
+        tracing::debug!(
+            conn.id = %self.id,
+            request.id = id,
+            trace.id = error.trace_id(),
+            principal = self.principal().map(tracing::field::display),
+            outcome = error.error().kind.as_str(),
+            "frame refused"
+        );
+        self.socket.write(reply::error_frame(id, &error));
     }
 
     fn on_malformed(&mut self, malformed: &Malformed<'_>) -> Flow {
-        self.handles.metrics.frames_refused.inc(Error(malformed.kind));
-        self.socket.write(reply::malformed_frame(malformed));
+        let error = WireError::with_message(malformed.kind, malformed.message);
+        self.refuse(malformed.id.map(Json::get), error, None);
         self.malformed += 1;
         if self.malformed >= MAX_MALFORMED {
             return ControlFlow::Break(Ending::Close(CloseCode::Malformed));
@@ -117,7 +133,8 @@ impl Session {
         }
         match ClientFrame::parse(&text, Limits::FRIEND) {
             Ok(ClientFrame::Call(call)) => {
-                self.refuse(call.id.get(), &ErrorKind::TooManyInflight.into());
+                let (error, trace) = (ErrorKind::TooManyInflight.into(), trace_of(&call));
+                self.refuse(Some(call.id.get()), error, trace.as_ref());
                 Flow::Continue(())
             }
             // Each auth frame is owed an answer, and there is no room to remember this one.
@@ -139,23 +156,20 @@ impl Session {
     pub(super) fn refuse_held(&mut self, kind: ErrorKind) {
         while let Some(text) = self.held.pop_front() {
             if let Ok(ClientFrame::Call(call)) = ClientFrame::parse(&text, Limits::FRIEND) {
-                self.refuse(call.id.get(), &kind.into());
+                self.refuse(Some(call.id.get()), kind.into(), trace_of(&call).as_ref());
             }
         }
     }
 
     fn on_cancel(&mut self, id: Json<'_>) {
         let held = self.held.iter().position(|text| is_call_of(text, id));
-        let cancelled = match held.and_then(|at| self.held.remove(at)) {
-            Some(text) => {
-                self.held_bytes -= text.len();
-                true
-            }
-            None => self.inflight.cancel(id.get()).is_some(),
-        };
+        if let Some(text) = held.and_then(|at| self.held.remove(at)) {
+            self.held_bytes -= text.len();
+            return self.refuse(Some(id.get()), ErrorKind::Cancelled.into(), None);
+        }
         // A call that has ended already had its last frame.
-        if cancelled {
-            self.write_error(id.get(), &ErrorKind::Cancelled.into());
+        if let Some(left) = self.inflight.cancel(id.get()) {
+            self.write_last(left, Err(ErrorKind::Cancelled.into()));
             self.start_waiting();
         }
     }

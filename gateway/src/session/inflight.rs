@@ -9,6 +9,8 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 use tollgate_proto::iam::Check;
 
+use crate::record::Record;
+
 /// The calls of one socket.
 pub(super) struct Inflight<W> {
     max_running: usize,
@@ -30,9 +32,28 @@ struct InflightCall {
 
 /// A call that runs in a task of its own.
 pub(super) struct Running {
-    pub(super) abort: AbortHandle,
+    /// How to stop it; none where it has nothing more to do.
+    pub(super) abort: Option<AbortHandle>,
     /// What it was authorised for, if anything.
     pub(super) check: Option<Check>,
+    pub(super) record: Record,
+}
+
+/// What is left of a call that has ended.
+pub(super) struct Left<W> {
+    /// To write the last frame under, once.
+    pub(super) id: Arc<str>,
+    pub(super) was: Was<W>,
+}
+
+/// How far it had come.
+pub(super) enum Was<W> {
+    /// Taken in, and nothing more.
+    New,
+    /// Begun.
+    Running(Running),
+    /// Before its turn.
+    Waiting(W),
 }
 
 /// What becomes of a new call.
@@ -157,30 +178,36 @@ impl<W> Inflight<W> {
         self.calls.get(&number).map(|call| call.id.clone())
     }
 
-    /// Ends a call: its id is free again, its task is stopped if it still runs. Gives the id to
-    /// write the last frame under, once.
-    pub(super) fn end(&mut self, number: u64) -> Option<Arc<str>> {
-        let call = self.calls.remove(&number)?;
-        self.numbers.remove(&call.id);
-        if call.running {
+    /// Ends a call: its id is free again, its task is stopped if it still runs.
+    pub(super) fn end(&mut self, number: u64) -> Option<Left<W>> {
+        let InflightCall { id, running, task, .. } = self.calls.remove(&number)?;
+        self.numbers.remove(&id);
+        let waiting = if running {
             self.running -= 1;
+            None
         } else {
-            self.waiting.retain(|(waiting, _)| *waiting != number);
-        }
-        if let Some(task) = call.task {
-            task.abort.abort();
-        }
-        Some(call.id)
+            let at = self.waiting.iter().position(|(waiting, _)| *waiting == number);
+            at.and_then(|at| self.waiting.remove(at))
+        };
+        let was = match (task, waiting) {
+            (Some(task), _) => {
+                task.abort.as_ref().inspect(|abort| abort.abort());
+                Was::Running(task)
+            }
+            (None, Some((_, call))) => Was::Waiting(call),
+            (None, None) => Was::New,
+        };
+        Some(Left { id, was })
     }
 
     /// Ends the call of an id, if it is in flight.
-    pub(super) fn cancel(&mut self, id: &str) -> Option<Arc<str>> {
+    pub(super) fn cancel(&mut self, id: &str) -> Option<Left<W>> {
         let number = *self.numbers.get(id)?;
         self.end(number)
     }
 
     /// Ends all calls, in the order in which they came.
-    pub(super) fn end_all(&mut self) -> Vec<Arc<str>> {
+    pub(super) fn end_all(&mut self) -> Vec<Left<W>> {
         self.ids().into_iter().filter_map(|(number, _)| self.end(number)).collect()
     }
 
@@ -226,7 +253,7 @@ mod tests {
         assert_eq!(take(&mut calls, "1", 7), Admission::Joined);
         assert_eq!(take(&mut calls, "1", 8), Admission::Conflict);
         assert_eq!(take(&mut calls, "\"1\"", 8), Admission::Run);
-        assert_eq!(calls.end(0).as_deref(), Some("1"));
+        assert_eq!(calls.end(0).map(|left| left.id), Some("1".into()));
         assert_eq!(take(&mut calls, "1", 8), Admission::Run);
     }
 
@@ -241,8 +268,9 @@ mod tests {
         assert_eq!(calls.next_waiting(), None);
         calls.end(0);
         assert_eq!(calls.next_waiting(), Some((1, "b")));
-        assert_eq!(calls.cancel("c").as_deref(), Some("c"));
-        assert_eq!(calls.cancel("c"), None);
+        let cancelled = calls.cancel("c").unwrap();
+        assert!(&*cancelled.id == "c" && matches!(cancelled.was, Was::Waiting("c")));
+        assert!(calls.cancel("c").is_none());
         calls.end(1);
         assert_eq!(calls.next_waiting(), None);
         assert!(calls.is_empty());

@@ -84,9 +84,9 @@ impl Session {
         let mut refused: Vec<_> = refused.into_iter().collect();
         refused.sort_unstable_by_key(|(number, _)| *number);
         for (number, kind) in refused {
-            self.end_call(number, &Err(kind.into()));
+            self.end_call(number, Err(kind.into()));
         }
-        for (_, (_, caller, _)) in self.inflight.waiting_mut() {
+        for (_, (.., caller, _)) in self.inflight.waiting_mut() {
             let same = caller.as_ref().zip(self.caller.as_ref()).is_some_and(|(old, new)| {
                 let (old, new) = (old.identity(), new.identity());
                 old.actor.user == new.actor.user && old.user_context == new.user_context

@@ -89,9 +89,12 @@ fn answers_to_calls() {
         assert_eq!(complete, last);
         assert_eq!(write_response(id.get(), response.get(), complete), text);
     }
+    let in_trace = |error, id: &str| WireError { trace_id: Some(id.to_owned()), ..error };
     let denied = WireError::new(ErrorKind::AccessDenied);
+    let denied = in_trace(denied, "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(write_error(Some("\"req-1\""), &denied), golden!("error"));
     let not_json = WireError::with_message(ErrorKind::Error, "the frame is not JSON");
+    let not_json = in_trace(not_json, "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(write_error(None, &not_json), golden!("error-without-id"));
     let ServerFrame::Error { id: Some(id), error } = server(golden!("error")) else { panic!() };
     assert_eq!((id.get(), error.r#type.as_str()), ("\"req-1\"", "access-denied"));

@@ -165,6 +165,11 @@ impl Server {
         self.started.kill_after(Duration::ZERO);
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.started.child.id()
+    }
+
     /// A signal, by its name.
     pub fn signal(&self, name: &str) {
         let pid = self.started.child.id().to_string();

@@ -1,6 +1,7 @@
 //! The HTTP backend over real sockets. The services behind the gateway are played by the tests.
 
 mod answers;
+mod beside;
 mod failures;
 mod pool;
 mod readme;

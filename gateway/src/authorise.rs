@@ -16,6 +16,9 @@ use crate::iam::{Questions, Unreachable};
 
 /// Decisions that a caller remembers; one more, and it begins anew.
 const MAX_REMEMBERED: usize = 8;
+/// Room for those that most callers need, taken before there are calls: taken in the middle of a
+/// large one, it would leave a hole behind that no other large one fits into.
+const ROOM: usize = 2;
 
 /// Who calls: an identity on one socket, and what was decided about it of late. A client does few
 /// things many times, so most calls are authorised without a look at what all sockets share.
@@ -27,7 +30,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new(identity: Arc<Identity>) -> Self {
-        Self { identity, remembered: Mutex::default() }
+        Self { identity, remembered: Mutex::new(Vec::with_capacity(ROOM)) }
     }
 
     /// As whom it calls.

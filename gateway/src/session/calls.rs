@@ -73,6 +73,8 @@ impl Session {
                 return self.refuse(Some(id), error, trace.as_ref());
             }
         };
+        // With the first call, and before its texts, among which it would leave a hole.
+        self.answers.get_or_insert_with(answer_queue);
         let request = Request {
             service: frame.service,
             flow: frame.flow,
@@ -142,7 +144,7 @@ impl Session {
         caller: Option<Arc<Caller>>,
         call: Box<Call>,
     ) -> Beginning {
-        let (queue, _) = self.answers.get_or_insert_with(|| mpsc::channel(ANSWER_QUEUE));
+        let (queue, _) = self.answers.get_or_insert_with(answer_queue);
         let chunks = Chunks::new(number, queue.clone());
         let check = call.needs.check().cloned();
         let client = Arc::clone(&self.client);
@@ -304,6 +306,10 @@ fn record_of(was: Was<WaitingCall>) -> Option<Record> {
         Was::Running(Running { record, .. }) | Was::Waiting((_, record, ..)) => Some(record),
         Was::New => None,
     }
+}
+
+fn answer_queue() -> (mpsc::Sender<Reply>, mpsc::Receiver<Reply>) {
+    mpsc::channel(ANSWER_QUEUE)
 }
 
 fn frame_too_large() -> WireError {

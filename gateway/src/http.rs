@@ -6,14 +6,15 @@
 mod head;
 mod answer;
 mod auth;
+mod body;
 mod calls;
 mod flow_sockets;
 mod query;
+mod streams;
 mod upgrade;
 mod observe;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
@@ -38,8 +39,8 @@ const LOGIN_BODY: usize = 4 << 10;
 const SMALL_BODY: usize = 64 << 10;
 /// The largest body of a request to a service, from somebody who is authenticated.
 const LARGE_BODY: usize = 8 << 20;
-/// How long a body may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// The largest body that is passed on as it comes.
+const STREAMED_BODY: usize = 256 << 20;
 
 /// All paths of the public listener.
 pub(crate) fn router(handles: Arc<Handles>) -> Router {
@@ -51,6 +52,10 @@ pub(crate) fn router(handles: Arc<Handles>) -> Router {
         .route("/api/v1/iam", post(calls::iam))
         .route("/api/v1/{kind}", post(calls::service))
         .route("/api/v1/flow/{flow}/service/{*kind}", post(calls::flow_service))
+        .route("/api/v1/document-stream", get(streams::document))
+        .route("/api/v1/export-core", get(streams::export_core))
+        .route("/api/v1/import-core", post(streams::import_core))
+        .route("/api/metrics/{*path}", get(streams::metrics))
         .route("/api/v1/flow/{flow}/import/{kind}", get(flow_sockets::import))
         .route("/api/v1/flow/{flow}/export/{kind}", get(flow_sockets::export))
         .layer(from_fn_with_state(Arc::clone(&handles), require_tls))

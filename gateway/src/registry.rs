@@ -61,7 +61,33 @@ pub(crate) struct Registry {
     services: HashMap<String, HashMap<String, Entry>>,
     imports: HashMap<String, Entry>,
     exports: HashMap<String, Entry>,
+    streams: HashMap<Stream, Entry>,
+    metrics: Option<Entry>,
     backends: HashMap<Arc<str>, BackendSettings>,
+}
+
+/// A path that streams bytes from or to its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Stream {
+    /// A document's content.
+    Document,
+    /// A knowledge core, out of the workspace.
+    ExportCore,
+    /// A knowledge core, into the workspace.
+    ImportCore,
+}
+
+impl Stream {
+    pub(crate) const ALL: [Self; 3] = [Self::Document, Self::ExportCore, Self::ImportCore];
+
+    /// Its name in the registry, and in its path.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Document => "document-stream",
+            Self::ExportCore => "export-core",
+            Self::ImportCore => "import-core",
+        }
+    }
 }
 
 /// Which way the data of a flow goes.
@@ -96,7 +122,8 @@ impl Registry {
     pub(crate) fn count_in(&mut self, metrics: &Metrics) {
         let prefixes = self.flow_prefixes.iter_mut().map(|(_, entry)| entry);
         let operations = self.services.values_mut().flat_map(HashMap::values_mut);
-        let passages = self.imports.values_mut().chain(self.exports.values_mut());
+        let sockets = self.imports.values_mut().chain(self.exports.values_mut());
+        let passages = sockets.chain(self.streams.values_mut()).chain(self.metrics.as_mut());
         let answered = self.flow_services.values_mut().chain(prefixes).chain(operations);
         for entry in answered.chain(passages) {
             entry.metrics = metrics.calls.of(&entry.name);
@@ -109,6 +136,16 @@ impl Registry {
             Direction::Import => self.imports.get(kind),
             Direction::Export => self.exports.get(kind),
         }
+    }
+
+    /// What streams bytes. Every stream is in the built-in registry.
+    pub(crate) fn stream(&self, stream: Stream) -> Option<&Entry> {
+        self.streams.get(&stream)
+    }
+
+    /// What knows the metrics of the deployment.
+    pub(crate) fn metrics(&self) -> Option<&Entry> {
+        self.metrics.as_ref()
     }
 
     /// The backends that entries name.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
@@ -27,10 +27,13 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::metrics::{Sent, UpstreamMetrics};
 use crate::stream::Stream;
-pub(crate) use address::Address;
+pub(crate) use address::{Address, Place};
 use connection::{Attempt, Connection};
 use server::{Attempted, Server, Slot};
 use upgrade::Upgraded;
+
+/// The body of a request: at hand, or passed on as it comes.
+pub(crate) type RequestBody = Either<Full<Bytes>, axum::body::Body>;
 
 /// What bounds the connections of one backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,21 +129,34 @@ impl Upstream {
     /// once; when all are known to be out of reach they are tried all the same, because a refused
     /// connection costs less than a call that need not have failed.
     pub(crate) async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-        let mut request = Measured::begin(&self.metrics);
-        let answer = self.send(headers, body).await;
-        request.sent = answer.as_ref().map_or_else(Failure::sent, |_| Sent::Answered);
+        let mut request = Request::new(RequestBody::Left(Full::new(body)));
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        self.send(request, Place::default()).await
+    }
+
+    /// Sends any request; the URI in it does not count.
+    pub(crate) async fn send(
+        &self,
+        request: Request<RequestBody>,
+        place: Place<'_>,
+    ) -> Result<Answer, Failure> {
+        let mut measured = Measured::begin(&self.metrics);
+        let answer = self.try_servers(request, place).await;
+        measured.sent = answer.as_ref().map_or_else(Failure::sent, |_| Sent::Answered);
         answer
     }
 
-    async fn send(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+    async fn try_servers(
+        &self,
+        mut request: Request<RequestBody>,
+        place: Place<'_>,
+    ) -> Result<Answer, Failure> {
         let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_| Failure::Busy)?;
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.headers_mut() = headers;
         let mut untried: Vec<&Arc<Server>> = self.servers.iter().collect();
         let mut reason = "there is none".to_owned();
         while let Some(slot) = pick(&mut untried) {
-            match slot.send(request).await {
+            match slot.send(request, place).await {
                 Ok((head, body, connection)) => {
                     return Ok(Answer { head, body, line: Some((slot, connection)), _turn: turn });
                 }

@@ -20,6 +20,7 @@ mod permissions;
 mod python;
 mod sdk;
 mod seats;
+mod streams;
 mod tls;
 mod trustgraph_cli;
 mod websocket;

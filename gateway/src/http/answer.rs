@@ -5,11 +5,10 @@ use axum::extract::Request;
 use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::{Instant, timeout_at};
+use http_body_util::BodyExt;
 use tollgate_proto::error::{ErrorKind, WireError};
 
-use super::BODY_DEADLINE;
+use super::body::{Bounded, Fault, Pace};
 use crate::reply;
 
 /// How much of a body beyond its limit is taken in for the sake of the answer.
@@ -65,37 +64,51 @@ pub(super) async fn wrong_method() -> (StatusCode, &'static str) {
 }
 
 /// The body of a request as text: at most so many bytes, as they were sent, in time, UTF-8.
-pub(super) async fn read_body(request: Request, most: usize) -> Result<String, Response> {
-    if request.headers().contains_key(CONTENT_ENCODING) {
-        return Err(json(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            r#"{"error":"a body with a Content-Encoding is not taken"}"#.into(),
-        ));
+pub(super) async fn read_body(
+    request: Request,
+    most: usize,
+    pace: Pace,
+) -> Result<String, Response> {
+    let mut body = Bounded::new(unencoded(request)?, most, pace);
+    match (&mut body).collect().await {
+        Ok(read) => {
+            String::from_utf8(read.to_bytes().into()).map_err(|_| bad_request("invalid json"))
+        }
+        Err(fault) => {
+            if fault == Fault::TooLarge {
+                skip(body.into_rest()).await;
+            }
+            Err(bad_body(fault))
+        }
     }
-    let deadline = Instant::now() + BODY_DEADLINE;
-    let mut body = request.into_body();
-    let bytes = match timeout_at(deadline, Limited::new(&mut body, most).collect()).await {
-        Ok(Ok(read)) => read.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            // Late or not at all, the refusal stands.
-            let _ = timeout_at(deadline, skip(body)).await;
-            return Err(refuse(&ErrorKind::TooLarge.into()));
+}
+
+/// The body of a request, if it is as it was meant.
+#[expect(clippy::result_large_err, reason = "an answer is an answer")]
+pub(super) fn unencoded(request: Request) -> Result<Body, Response> {
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        let body = r#"{"error":"a body with a Content-Encoding is not taken"}"#;
+        return Err(json(StatusCode::UNSUPPORTED_MEDIA_TYPE, body.into()));
+    }
+    Ok(request.into_body())
+}
+
+/// The answer to a body that cannot be taken.
+pub(super) fn bad_body(fault: Fault) -> Response {
+    match fault {
+        Fault::TooLarge => refuse(&ErrorKind::TooLarge.into()),
+        Fault::Broken => bad_request("the body could not be read"),
+        Fault::TooSlow => {
+            let body = r#"{"error":"the body came too slowly"}"#;
+            json(StatusCode::REQUEST_TIMEOUT, body.into())
         }
-        Ok(Err(_)) => return Err(bad_request("the body could not be read")),
-        Err(_) => {
-            return Err(json(
-                StatusCode::REQUEST_TIMEOUT,
-                r#"{"error":"the body came too slowly"}"#.into(),
-            ));
-        }
-    };
-    String::from_utf8(bytes.into()).map_err(|_| bad_request("invalid json"))
+    }
 }
 
 /// Takes in some more of a body that is refused: a client that reads no answer before all is sent
 /// would find the connection closed instead.
-async fn skip(body: Body) {
-    let mut rest = Limited::new(body, MOST_SKIPPED);
+pub(super) async fn skip(body: Body) {
+    let mut rest = Bounded::new(body, MOST_SKIPPED, Pace::Stranger);
     while let Some(Ok(_)) = rest.frame().await {}
 }
 
@@ -130,7 +143,7 @@ mod tests {
     async fn a_body_that_does_not_come_is_given_up() {
         let endless = stream::pending::<Result<Bytes, std::io::Error>>();
         let request = Request::new(Body::from_stream(endless));
-        let refusal = read_body(request, 1).await.unwrap_err();
+        let refusal = read_body(request, 1, Pace::Stranger).await.unwrap_err();
         assert_eq!(refusal.status(), StatusCode::REQUEST_TIMEOUT);
         let body = axum::body::to_bytes(refusal.into_body(), 64).await.unwrap();
         // As docs/openapi.json has it.

@@ -14,6 +14,7 @@ use tollgate_proto::json::{Limits, Object};
 use tollgate_proto::secret::SecretString;
 
 use super::answer::{bad_request, ok, read_body, refuse};
+use super::body::Pace;
 use super::calls::bearer_identity;
 use super::{LOGIN_BODY, SMALL_BODY};
 use crate::handles::Handles;
@@ -155,7 +156,7 @@ async fn read_json<T: for<'de> Deserialize<'de>>(
     request: Request,
     most: usize,
 ) -> Result<T, Response> {
-    let text = read_body(request, most).await?;
+    let text = read_body(request, most, Pace::Stranger).await?;
     let is_object = Object::parse(&text, Limits::STRANGER).is_ok();
     if !is_object {
         return Err(bad_request("invalid json"));

@@ -16,6 +16,7 @@ use tollgate_proto::json::{Limits, Object, ObjectError};
 use tollgate_proto::secret::SecretString;
 
 use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
+use super::body::Pace;
 use super::observe::source_of;
 use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
@@ -89,12 +90,12 @@ async fn call(
     if flow.is_some() && !matches!(identity, Ok(Some(_))) {
         return refuse(&identity.err().unwrap_or(ErrorKind::AuthRequired.into()));
     }
-    let (most, limits) = match identity {
-        Ok(Some(_)) if service == IAM => (SMALL_BODY, Limits::FRIEND),
-        Ok(Some(_)) => (LARGE_BODY, Limits::FRIEND),
-        Ok(None) | Err(_) => (SMALL_BODY, Limits::STRANGER),
+    let (most, pace, limits) = match identity {
+        Ok(Some(_)) if service == IAM => (SMALL_BODY, Pace::Friend, Limits::FRIEND),
+        Ok(Some(_)) => (LARGE_BODY, Pace::Friend, Limits::FRIEND),
+        Ok(None) | Err(_) => (SMALL_BODY, Pace::Stranger, Limits::STRANGER),
     };
-    let body = match read_body(request, most).await {
+    let body = match read_body(request, most, pace).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };

@@ -2,6 +2,9 @@
 //!
 //! Never: into a log. A query may hold a credential.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use axum::http::Uri;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::secret::SecretString;
@@ -64,6 +67,23 @@ fn decode_percent(text: &str) -> Vec<u8> {
     out
 }
 
+/// A value as it stands in a query.
+pub(super) fn encode(value: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if value.bytes().all(plain) {
+        return Cow::Borrowed(value);
+    }
+    let mut encoded = String::with_capacity(value.len() + 16);
+    for byte in value.bytes() {
+        if plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    Cow::Owned(encoded)
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
@@ -96,5 +116,13 @@ mod tests {
         assert!(get("workspace=a&workspace=a").is_err());
         assert!(get("workspace=a&%77orkspace=b").is_err());
         assert!(get("workspace=%ff").is_err());
+    }
+
+    #[test]
+    fn a_value_comes_out_as_it_went_in() {
+        for value in ["", "plain", "urn:a b/ä&=%+?#", "\r\n"] {
+            let query = format!("v={}", encode(value));
+            assert_eq!(Query(&query).get("v").unwrap().unwrap_or_default(), value, "{query}");
+        }
     }
 }

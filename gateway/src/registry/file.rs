@@ -10,7 +10,7 @@ use tollgate_runtime::units::Period;
 use toml::{Table, Value};
 
 use super::backends::{self, BackendSettings, BackendStanza};
-use super::{Entry, IAM, Registry, Requirement};
+use super::{Entry, IAM, Registry, Requirement, Stream};
 
 const DEFAULT_TIMEOUT: Period = Period(std::time::Duration::from_mins(10));
 
@@ -33,6 +33,8 @@ struct File {
     service: HashMap<String, Service>,
     flow_import: HashMap<String, FlowService>,
     flow_export: HashMap<String, FlowService>,
+    stream: HashMap<String, FlowService>,
+    metrics: Option<FlowService>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,8 +116,26 @@ impl Reader {
             .iter()
             .map(|(name, stanza)| Ok((name.clone(), self.operations(name, stanza)?)))
             .collect::<Result<_, RegistryError>>()?;
+        let streams = file
+            .stream
+            .iter()
+            .map(|(name, stanza)| self.stream(name, stanza))
+            .collect::<Result<_, RegistryError>>()?;
+        let metrics = match &file.metrics {
+            Some(stanza) => Some(self.passage("metrics", stanza)?),
+            None => None,
+        };
         let backends = self.backends;
-        Ok(Registry { flow_services, flow_prefixes, services, imports, exports, backends })
+        Ok(Registry {
+            flow_services,
+            flow_prefixes,
+            services,
+            imports,
+            exports,
+            streams,
+            metrics,
+            backends,
+        })
     }
 
     /// Entries whose backends are passed bytes, by kind.
@@ -125,11 +145,27 @@ impl Reader {
         stanzas: &HashMap<String, FlowService>,
     ) -> Result<HashMap<String, Entry>, RegistryError> {
         let entry = |(kind, stanza): (&String, &FlowService)| {
-            let entry = self.flow_entry(&format!("{way}/{kind}"), stanza)?;
-            self.check_passes_bytes(&entry)?;
-            Ok((kind.clone(), entry))
+            Ok((kind.clone(), self.passage(&format!("{way}/{kind}"), stanza)?))
         };
         stanzas.iter().map(entry).collect()
+    }
+
+    fn stream(
+        &mut self,
+        name: &str,
+        stanza: &FlowService,
+    ) -> Result<(Stream, Entry), RegistryError> {
+        match Stream::ALL.iter().find(|stream| stream.as_str() == name) {
+            Some(stream) => Ok((*stream, self.passage(name, stanza)?)),
+            None => Err(self.problem(&format!("stream.{name}"), "is no stream that is served")),
+        }
+    }
+
+    /// An entry whose backend is passed bytes.
+    fn passage(&mut self, name: &str, stanza: &FlowService) -> Result<Entry, RegistryError> {
+        let entry = self.flow_entry(name, stanza)?;
+        self.check_passes_bytes(&entry)?;
+        Ok(entry)
     }
 
     fn check_passes_bytes(&self, entry: &Entry) -> Result<(), RegistryError> {

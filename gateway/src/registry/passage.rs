@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tollgate_proto::error::WireError;
 use tollgate_proto::iam::Identity;
+use tollgate_proto::ids::FlowId;
 use tollgate_proto::resource::Resource;
 
 use super::Entry;
@@ -36,16 +37,30 @@ impl Entry {
             Some(flow) => Resource::Flow { workspace, flow: flow.clone() },
             None => Resource::Workspace { workspace },
         };
+        Ok(self.passage(resource, flow, asked.traceparent))
+    }
+
+    /// The same for what belongs to the deployment as a whole.
+    pub(crate) fn resolve_deployment(&self, traceparent: Option<TraceParent>) -> Call {
+        self.passage(Resource::Deployment, None, traceparent)
+    }
+
+    fn passage(
+        &self,
+        resource: Resource,
+        flow: Option<FlowId>,
+        traceparent: Option<TraceParent>,
+    ) -> Call {
         let target = self.backend.clone().map_or(Target::Nothing, Target::Passage);
-        Ok(Call {
+        Call {
             name: Arc::clone(&self.name),
             service: (&*self.name).into(),
             needs: needs(self.requirement, resource),
             flow,
             target,
             budget: self.timeout,
-            traceparent: asked.traceparent,
+            traceparent,
             metrics: self.metrics.clone(),
-        })
+        }
     }
 }

@@ -87,6 +87,8 @@ fn a_file_that_could_open_a_hole_fails_the_start() {
         "[flow-import.rows]\nbackend = \"echo\"",
         "[import/rows] is passed on, which [backend.echo] cannot take",
     );
+    check("[stream.mine]\ncapability = \"llm\"", "[stream.mine] is no stream that is served");
+    check("[metrics]\nbackend = \"echo\"", "[metrics] is passed on");
     check("[flow-export.mine]\nbackend = \"http://h/\"", "[export/mine] has no capability");
     let http = |lines: &str| format!("[backend.x]\ntype = \"http\"\n{lines}");
     let check_http = |lines: &str, expect: &str| check(&http(lines), expect);

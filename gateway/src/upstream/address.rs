@@ -18,6 +18,15 @@ pub(crate) struct Address {
     path: PathAndQuery,
 }
 
+/// Where at a server, beyond its address; both as they stand in a URL.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    /// Behind the path of the address.
+    pub(crate) below: &'a str,
+    /// Behind its query.
+    pub(crate) query: &'a str,
+}
+
 /// Why a text is no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidAddress {
@@ -42,9 +51,23 @@ impl Address {
         (&self.host, self.port)
     }
 
-    /// The target of a request, in origin form.
-    pub(super) fn target(&self) -> Uri {
-        self.path.clone().into()
+    /// The target of a request, in origin form. `None`: no URL may hold that.
+    pub(super) fn target(&self, place: Place<'_>) -> Option<Uri> {
+        if place == Place::default() {
+            return Some(self.path.clone().into());
+        }
+        let mut target = self.path.path().to_owned();
+        if !place.below.is_empty() {
+            target.truncate(target.trim_end_matches('/').len());
+            target.push('/');
+            target.push_str(place.below);
+        }
+        let queries = [self.path.query().unwrap_or_default(), place.query];
+        for (before, query) in ["?", "&"].iter().zip(queries.iter().filter(|it| !it.is_empty())) {
+            target.push_str(before);
+            target.push_str(query);
+        }
+        target.parse().ok()
     }
 
     /// Reads an address; `trusted` serves those under TLS.
@@ -93,7 +116,7 @@ mod tests {
         let check = |text: &str, host, port, target: &str| {
             let address = Address::parse(text, None).unwrap();
             assert_eq!(address.host_and_port(), (host, port));
-            assert_eq!(address.target().to_string(), target);
+            assert_eq!(address.target(Place::default()).unwrap().to_string(), target);
         };
         check("http://localhost", "localhost", 80, "/");
         check("http://10.0.0.1:9000/a/b?c=d", "10.0.0.1", 9000, "/a/b?c=d");
@@ -107,5 +130,19 @@ mod tests {
         check("ftp://localhost/", InvalidAddress::NotHttp);
         check("https://localhost/", InvalidAddress::NobodyTrusted);
         check("http://user:pass@localhost/", InvalidAddress::Credential);
+    }
+
+    #[test]
+    fn a_place_is_behind_the_address() {
+        let check = |address: &str, below, query, expect: &str| {
+            let address = Address::parse(address, None).unwrap();
+            let target = address.target(Place { below, query });
+            assert_eq!(target.unwrap().to_string(), expect);
+        };
+        check("http://h", "query", "", "/query");
+        check("http://h/api/v1/", "query", "a=b&c", "/api/v1/query?a=b&c");
+        check("http://h/p?x=1", "", "a=%20", "/p?x=1&a=%20");
+        let address = Address::parse("http://h/", None).unwrap();
+        assert_eq!(address.target(Place { below: "a b", query: "" }), None);
     }
 }

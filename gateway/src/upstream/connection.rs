@@ -8,13 +8,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::http::response::Parts;
 use hyper_util::rt::TokioIo;
 
+use super::RequestBody;
 use crate::stream::Stream;
 
 /// Read with one call of the operating system at most; the head of an answer must fit.
@@ -25,16 +26,16 @@ pub(super) const MAX_HEADERS: usize = 64;
 /// Why a request has no answer.
 pub(super) enum Attempt {
     /// No byte of it has left: another server may have it.
-    NotSent(Box<Request<Full<Bytes>>>, String),
+    NotSent(Box<Request<RequestBody>>, String),
     /// It may have been read, and even obeyed.
     Broken(String),
 }
 
-type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+type Driver = http1::Connection<TokioIo<Stream>, RequestBody>;
 
 /// A connection that is not over.
 pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<RequestBody>,
     /// Moves the bytes; gone when the connection is over.
     driver: Option<Driver>,
 }
@@ -52,7 +53,7 @@ impl Connection {
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<RequestBody>,
     ) -> Result<(Parts, Incoming), Attempt> {
         let answer = self.sender.try_send_request(request);
         self.drive(answer).await.map(hyper::Response::into_parts).map_err(|mut error| {

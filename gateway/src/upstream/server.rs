@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{Empty, Full};
+use http_body_util::Empty;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap};
@@ -21,7 +20,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 
 use super::connection::{Attempt, Connection};
 use super::upgrade::{Upgraded, upgrade};
-use super::{Address, Bounds};
+use super::{Address, Bounds, Place, RequestBody};
 use crate::metrics::UpstreamMetrics;
 use crate::stream::Stream;
 
@@ -145,10 +144,14 @@ impl Slot {
     /// Sends a request: over an idle connection as long as one takes it, else over a new one.
     pub(super) async fn send(
         &self,
-        mut request: Request<Full<Bytes>>,
+        mut request: Request<RequestBody>,
+        place: Place<'_>,
     ) -> Result<(Parts, Incoming, Box<Connection>), Attempt> {
         let server = &self.0;
-        *request.uri_mut() = server.address.target();
+        let Some(target) = server.address.target(place) else {
+            return Err(Attempt::Broken("no URL may hold what was asked for".to_owned()));
+        };
+        *request.uri_mut() = target;
         request.headers_mut().insert(HOST, server.address.authority.clone());
         loop {
             server.close_old();
@@ -182,7 +185,7 @@ impl Slot {
             Err(reason) => return Attempted::Unreachable(reason),
         };
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = server.address.target();
+        *request.uri_mut() = server.address.target(Place::default()).unwrap_or_default();
         headers.clone_into(request.headers_mut());
         request.headers_mut().insert(HOST, server.address.authority.clone());
         let upgraded = timeout(UPGRADE_DEADLINE, upgrade(stream, request)).await;

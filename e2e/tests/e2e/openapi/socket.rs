@@ -41,6 +41,7 @@ async fn in_clear(visitor: &mut Visitor) -> anyhow::Result<()> {
         if status == 403 {
             let path = route.split(' ').nth(1).unwrap_or_default();
             let path = path.replace("{kind}", "config").replace("{flow}", "f");
+            let path = path.replace("{path}", "query");
             let answer = visitor.send(tollgate.address, (&route, &path), &[], b"{}").await?;
             assert_eq!(answer.body, r#"{"error":"tls required"}"#, "{route}");
         }

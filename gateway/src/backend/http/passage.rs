@@ -1,15 +1,15 @@
 //! What is passed on: a socket of a flow, whose messages are none of the gateway's business.
 
-use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, InvalidHeaderValue};
 use hyper::http::response::Parts;
+use hyper::{Method, Request, StatusCode};
 use tollgate_proto::error::{ErrorKind, WireError};
 
 use super::answer::retry_after;
 use super::headers::{add_context, identify};
 use super::{Failed, Http};
 use crate::authorise::Permit;
-use crate::upstream::{Failure, Opened};
+use crate::upstream::{Answer, Failure, Opened, Place, RequestBody};
 
 impl Http {
     /// Opens a WebSocket to the service.
@@ -23,6 +23,33 @@ impl Http {
             };
             self.log(permit, failed)
         })
+    }
+
+    /// Asks the service for bytes, or sends it some.
+    pub(crate) async fn exchange(
+        &self,
+        permit: &Permit,
+        method: Method,
+        place: Place<'_>,
+        body: RequestBody,
+    ) -> Result<Answer, WireError> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.headers_mut() =
+            self.headers_of_passage(permit).map_err(|_| ErrorKind::Internal)?;
+        let answer = self.upstream.send(request, place).await;
+        answer.map_err(|failure| self.log(permit, failure.into()))
+    }
+
+    /// The largest answer that is read whole.
+    pub(crate) fn max_answer(&self) -> usize {
+        self.max_answer
+    }
+
+    /// Tells the log that an answer is of no use, and what the caller is told.
+    pub(crate) fn refused(&self, permit: &Permit, head: &Parts) -> WireError {
+        let reason = format!("it answered {}", head.status);
+        self.log(permit, Failed::new(refusal(head), reason))
     }
 
     fn headers_of_passage(&self, permit: &Permit) -> Result<HeaderMap, InvalidHeaderValue> {

@@ -115,6 +115,10 @@ fn what_is_not_asked_here_is_asked_elsewhere() -> anyhow::Result<()> {
     let (_, mut others) = registry()?;
     assert!(others.remove("backend").is_some());
     assert_eq!(others.remove("service"), Some(BTreeSet::from(["iam".to_owned()])));
+    // `streams` asks for each of these, as the same kinds of callers.
+    let streams = ["document-stream", "export-core", "import-core"].map(str::to_owned);
+    assert_eq!(others.remove("stream"), Some(BTreeSet::from(streams)));
+    assert!(others.remove("metrics").is_some());
     assert!(others.is_empty(), "{others:?} must be asked for");
     let file: toml::Table = toml::from_str(include_str!("../../../gateway/default.toml"))?;
     let operations = file["service"]["iam"]["operations"].as_table().context("no operations")?;

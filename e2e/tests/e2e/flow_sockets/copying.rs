@@ -131,3 +131,16 @@ async fn a_slow_reader_stops_its_own_writer_and_is_closed() -> anyhow::Result<()
     drop(slow);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_was_minted_for_the_backends_reaches_them() -> anyhow::Result<()> {
+    let scene = Scene::open().await?;
+    let (id, _) = scene.tollgate.user("ada", "writer").await?;
+    let context = r#"{"tier":"a b"}"#;
+    let mint = json!({ "operation": "mint-token", "user_id": id, "workspace": "default", "user_context_json": context });
+    let minted = scene.tollgate.iam(mint).await?;
+    let token = minted["jwt"].as_str().unwrap_or_default();
+    let (_client, _backend, asked) = scene.join("import", token).await?;
+    assert_eq!(asked.headers["tollgate-user-context"], r#"{"tier":"a%20b"}"#);
+    Ok(())
+}

@@ -125,6 +125,7 @@ pub async fn start(
     let address = listener.local_addr()?;
 
     let questions = Arc::new(Questions::new(iam, link.lease.0, Arc::clone(&metrics)));
+    life.tasks.spawn(Arc::clone(&questions).listen(life.clone()));
     let rules = make_rules(settings, checked, Arc::clone(&questions), None, life);
     let handles = Arc::new(Handles {
         rules: ArcSwap::from_pointee(rules),

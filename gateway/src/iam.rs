@@ -1,9 +1,13 @@
 //! IAM as the gateway sees it: a question goes out, an outcome comes back, or nothing does.
 //!
 //! [`link`] asks over the wire; tests put a table behind the same trait. [`cache`] keeps what was
-//! said for at most the lease. Never: a guess when IAM cannot be asked.
+//! said, and [`feed`] listens to what moved since, which [`heard`] remembers.
+//! Never: a guess when IAM cannot be asked, or the use of an answer that is older than the news
+//! about its subject.
 
 pub(crate) mod cache;
+pub(crate) mod heard;
+pub(crate) mod feed;
 pub(crate) mod link;
 
 use std::sync::Arc;
@@ -13,12 +17,16 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tollgate_proto::iam::{
-    Actor, Check, Client, Decision, Identity, Operation, Outcome, Question, Refusal, RefusalKind,
-    Reply,
+    Actor, Answer, Check, Client, Decision, Identity, News, Operation, Outcome, Poll, Question,
+    Refusal, RefusalKind, Reply,
 };
+use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::metrics::{Answered, Asked, Cached, Found, Metrics};
 use cache::{Cache, Decided};
+
+/// How often something is asked whose answers are older than the news about their subject.
+const TRIES: usize = 3;
 
 /// IAM gave no answer that can be used. The reason is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,7 +40,10 @@ pub(crate) trait Iam: Send + Sync {
         &'a self,
         question: Question,
         client: &'a Client,
-    ) -> BoxFuture<'a, Result<Outcome, Unreachable>>;
+    ) -> BoxFuture<'a, Result<Answer, Unreachable>>;
+
+    /// Asks for news.
+    fn poll(&self, poll: Poll) -> BoxFuture<'_, Result<News, Unreachable>>;
 }
 
 /// Why a credential is not taken. Outside, all of them look alike.
@@ -72,21 +83,26 @@ impl Questions {
         Self { iam, cache: Cache::new(lease), metrics }
     }
 
+    /// Listens to what moves, until the process stops.
+    pub(crate) async fn listen(self: Arc<Self>, life: Lifecycle) {
+        feed::listen(&*self.iam, self.cache.heard(), &life).await;
+    }
+
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    async fn ask(&self, question: Question, client: &Client) -> Result<Outcome, Unreachable> {
+    async fn ask(&self, question: Question, client: &Client) -> Result<Answer, Unreachable> {
         let (asked, started) = (Asked::from(&question), Instant::now());
-        let outcome = self.iam.ask(question, client).await;
-        let answered = match &outcome {
-            Ok(Outcome::Refused(_)) => Answered::Refused,
+        let answer = self.iam.ask(question, client).await;
+        let answered = match &answer {
+            Ok(Answer { outcome: Outcome::Refused(_), .. }) => Answered::Refused,
             Ok(_) => Answered::Ok,
             Err(_) => Answered::Unreachable,
         };
         self.metrics.iam_questions.inc((asked, answered));
         self.metrics.iam_question_duration_seconds.observe(started.elapsed());
-        outcome
+        answer
     }
 
     fn count_look_up<T>(&self, cache: Cached, found: Option<T>) -> Option<T> {
@@ -105,16 +121,19 @@ impl Questions {
         if let Some(identity) = self.count_look_up(Cached::Identity, self.cache.identity(&key)) {
             return Ok(identity);
         }
-        let question = Question::Authenticate { credential: credential.clone() };
-        match self.ask(question, client).await? {
-            Outcome::Identity(identity) => {
-                let identity = Arc::new(identity);
-                self.cache.keep_identity(key, &identity);
-                Ok(identity)
+        for _ in 0..TRIES {
+            let question = Question::Authenticate { credential: credential.clone() };
+            let Answer { mark, outcome } = self.ask(question, client).await?;
+            let identity = match outcome {
+                Outcome::Identity(identity) => Arc::new(identity),
+                Outcome::Refused(refusal) => return Err(refused(&refusal)),
+                other => return Err(unexpected(&other).into()),
+            };
+            if self.cache.keep_identity(key, &identity, mark) {
+                return Ok(identity);
             }
-            Outcome::Refused(refusal) => Err(refused(&refusal)),
-            other => Err(unexpected(&other).into()),
         }
+        Err(outrun().into())
     }
 
     /// May this identity do that?
@@ -128,17 +147,23 @@ impl Questions {
         if let Some(decided) = self.count_look_up(Cached::Decision, kept) {
             return Ok(decided);
         }
-        let generation = self.cache.generation();
-        let question = Question::Authorise { actor: identity.actor.clone(), check: check.clone() };
-        let decision = match self.ask(question, client).await? {
-            Outcome::Decision(decision) => decision,
-            Outcome::Refused(refusal) if is_transient(refusal.kind) => {
-                return Err(Unreachable(refusal.to_string()));
+        for _ in 0..TRIES {
+            let (actor, check) = (identity.actor.clone(), check.clone());
+            let question = Question::Authorise { actor, check: check.clone() };
+            let Answer { mark, outcome } = self.ask(question, client).await?;
+            let decision = match outcome {
+                Outcome::Decision(decision) => decision,
+                Outcome::Refused(refusal) if is_transient(refusal.kind) => {
+                    return Err(Unreachable(refusal.to_string()));
+                }
+                Outcome::Refused(_) => Decision::Deny,
+                other => return Err(unexpected(&other)),
+            };
+            if let Some(decided) = self.cache.keep_decision(identity, &check, decision, mark) {
+                return Ok(decided);
             }
-            Outcome::Refused(_) => Decision::Deny,
-            other => return Err(unexpected(&other)),
-        };
-        Ok(self.cache.keep_decision(identity, check, decision, generation))
+        }
+        Err(outrun())
     }
 
     /// Forgets everything about an actor, here and wherever a decision was kept.
@@ -164,7 +189,7 @@ impl Questions {
     ) -> Result<Vec<Decision>, Unreachable> {
         let (actor, checks) = (identity.actor.clone(), checks.to_vec());
         let count = checks.len();
-        match self.iam.ask(Question::AuthoriseMany { actor, checks }, client).await? {
+        match self.ask(Question::AuthoriseMany { actor, checks }, client).await?.outcome {
             Outcome::Decisions(decisions) if decisions.len() == count => Ok(decisions),
             Outcome::Refused(refusal) if is_transient(refusal.kind) => {
                 Err(Unreachable(refusal.to_string()))
@@ -184,7 +209,7 @@ impl Questions {
     ) -> Result<Reply, NotDone> {
         let asserted = actor.clone().filter(|_| !is_proof_asked(&operation));
         let question = Question::Operate { actor, operation };
-        match self.ask(question, client).await? {
+        match self.ask(question, client).await?.outcome {
             Outcome::Reply(reply) => Ok(reply),
             Outcome::Refused(refusal) => match asserted {
                 Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
@@ -227,6 +252,11 @@ fn refused(refusal: &Refusal) -> NotAuthenticated {
         return Unreachable(refusal.to_string()).into();
     }
     NotAuthenticated::Refused("refused by iam")
+}
+
+/// Its subject moves faster than it is told of.
+fn outrun() -> Unreachable {
+    Unreachable("its answers are older than its news".to_owned())
 }
 
 fn unexpected(outcome: &Outcome) -> Unreachable {

@@ -2,13 +2,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tollgate_proto::capability::Capability;
-use tollgate_proto::iam::Check;
+use tollgate_proto::iam::{Check, Moved};
 use tollgate_proto::resource::Resource;
 
 use super::*;
 use crate::auth::authenticate;
 use crate::iam::NotAuthenticated;
-use crate::iam::table::{TableIam, identity};
+use crate::iam::table::{TableIam, identity, questions, tell};
 
 const KEY: &str = "tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT2";
 const LEASE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ fn on(workspace: &str) -> Needs {
 
 fn table() -> (Arc<TableIam>, Questions) {
     let iam = Arc::new(TableIam::knowing(&[(KEY, identity("ann"))]));
-    (iam.clone(), Questions::new(iam, LEASE, Arc::default()))
+    (iam.clone(), questions(iam, LEASE))
 }
 
 async fn ask(questions: &Questions, who: Option<&str>, needs: Needs) -> Result<(), ErrorKind> {
@@ -76,6 +76,38 @@ async fn a_decision_is_kept_for_the_lease_and_for_one_identity() {
     tokio::time::advance(LEASE).await;
     *iam.away.lock().unwrap() = true;
     assert_eq!(ask(&questions, Some("ann"), on("home")).await, Err(ErrorKind::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moved_is_asked_again_and_by_answers_that_know_of_it() {
+    let (iam, questions) = table();
+    let caller = Arc::new(Caller::new(Arc::new(identity("ann"))));
+    let ask = async || ask_as(&questions, Some(caller.clone()), on("home")).await;
+    let asked = || iam.asked.load(Ordering::SeqCst);
+    let moved = |who: &str| Moved::UserAuthz { id: identity(who).actor.user, epoch: None };
+    ask().await.unwrap();
+    tell(&questions, 7, moved("bob"));
+    ask().await.unwrap();
+    assert_eq!(asked(), 1, "nothing about ann");
+    tell(&questions, 8, moved("ann"));
+    // The table does not know of it yet.
+    assert_eq!(ask().await, Err(ErrorKind::Unavailable));
+    let before = asked();
+    iam.seq.store(8, Ordering::SeqCst);
+    ask().await.unwrap();
+    ask().await.unwrap();
+    assert_eq!(asked(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_kept_is_used_when_the_feed_is_lost() {
+    let iam = Arc::new(TableIam::knowing(&[(KEY, identity("ann"))]));
+    let questions = Questions::new(iam.clone(), LEASE, Arc::default());
+    for asked in 1..3 {
+        ask(&questions, Some("ann"), on("home")).await.unwrap();
+        authenticate(&questions, Some(&KEY.into()), &Client::default()).await.unwrap();
+        assert_eq!(iam.asked.load(Ordering::SeqCst), 2 * asked);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,23 +1,25 @@
 //! What IAM said, for a while: credential → identity, and identity, capability, resource →
 //! decision.
 //!
-//! Keys are compared in full. The time to live is the bound on how long authority that was taken
-//! away may still be used here: the lease for a yes, less for a no. Unknown credentials are not
-//! kept at all. Both tables are bounded; a full one forgets what has expired, then everything.
+//! Keys are compared in full. Whatever is kept carries its place in the journal, and is used only
+//! while the feed is trusted and has told of nothing since that it rests on. Besides, a yes is kept
+//! for the lease, a no for less, and an unknown credential not at all: grants end by themselves.
+//! Both tables are bounded; a full one forgets what has expired, then everything.
 //!
 //! Whoever keeps a decision beside the cache asks [`Cache::is_fresh`] before each use: what ends a
 //! decision is known here and nowhere else.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
-use tollgate_proto::iam::{Actor, Check, Decision, Identity};
+use tollgate_proto::iam::{Actor, Check, Decision, Identity, Mark};
+
+use super::heard::Heard;
 
 const MAX_ENTRIES: usize = 65_536;
 const NO_TTL: Duration = Duration::from_secs(2);
@@ -44,17 +46,16 @@ impl Decided {
 
 pub(crate) struct Cache {
     lease: Duration,
-    /// Counts the times at which something was forgotten before its time.
-    generation: AtomicU64,
-    identities: Table<CredentialKey, Arc<Identity>>,
-    decisions: Table<DecisionKey, Decision>,
+    heard: Heard,
+    identities: Table<CredentialKey, (Arc<Identity>, Mark)>,
+    decisions: Table<DecisionKey, (Decision, Mark)>,
 }
 
 impl Cache {
     pub(crate) fn new(lease: Duration) -> Self {
         Self {
             lease,
-            generation: AtomicU64::new(0),
+            heard: Heard::new(lease),
             identities: Table::default(),
             decisions: Table::default(),
         }
@@ -64,52 +65,73 @@ impl Cache {
         Sha256::digest(credential.expose_secret()).into()
     }
 
-    pub(crate) fn identity(&self, key: &CredentialKey) -> Option<Arc<Identity>> {
-        self.identities.get(key)
+    /// What the feed told.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
-    pub(crate) fn keep_identity(&self, key: CredentialKey, identity: &Arc<Identity>) {
-        self.identities.put(key, Arc::clone(identity), self.lease);
+    pub(crate) fn identity(&self, key: &CredentialKey) -> Option<Arc<Identity>> {
+        let ((identity, said), _) = self.identities.find(key)?;
+        let holds =
+            self.heard.is_trusted(Instant::now()) && self.heard.holds_identity(&identity, said);
+        holds.then_some(identity)
+    }
+
+    /// Keeps an identity, if it still holds.
+    pub(crate) fn keep_identity(
+        &self,
+        key: CredentialKey,
+        identity: &Arc<Identity>,
+        said: Mark,
+    ) -> bool {
+        let holds = self.heard.holds_identity(identity, said);
+        if holds {
+            self.identities.put(key, (Arc::clone(identity), said), self.lease);
+        }
+        holds
     }
 
     /// Forgets everything about an actor.
     pub(crate) fn forget(&self, actor: &Actor) {
-        self.identities.retain(|_, identity| identity.actor != *actor);
+        self.identities.retain(|_, (identity, _)| identity.actor != *actor);
         self.decisions.retain(|(known, ..), _| known != actor);
         // Behind the removal: whoever sees the new number finds nothing of old.
-        self.generation.fetch_add(1, Ordering::Release);
-    }
-
-    /// To be taken before IAM is asked: an answer that was under way meanwhile is of old.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.heard.move_on();
     }
 
     /// Whether a decision still holds.
     pub(crate) fn is_fresh(&self, decided: &Decided, now: Instant) -> bool {
-        decided.until > now && decided.generation == self.generation()
+        decided.until > now
+            && decided.generation == self.heard.generation()
+            && self.heard.is_trusted(now)
     }
 
     pub(crate) fn decision(&self, identity: &Identity, check: &Check) -> Option<Decided> {
-        let generation = self.generation();
-        let (decision, until) = self.decisions.find(&decision_key(identity, check))?;
-        Some(Decided { decision, until, generation })
+        let generation = self.heard.generation();
+        let ((decision, said), until) = self.decisions.find(&decision_key(identity, check))?;
+        let holds = self.heard.is_trusted(Instant::now())
+            && self.heard.holds_decision(&identity.actor, check, said);
+        holds.then_some(Decided { decision, until, generation })
     }
 
-    /// Keeps what was decided since the generation was taken.
+    /// Keeps a decision, if it still holds.
     pub(crate) fn keep_decision(
         &self,
         identity: &Identity,
         check: &Check,
         decision: Decision,
-        generation: u64,
-    ) -> Decided {
+        said: Mark,
+    ) -> Option<Decided> {
+        let generation = self.heard.generation();
+        if !self.heard.holds_decision(&identity.actor, check, said) {
+            return None;
+        }
         let ttl = match decision {
             Decision::Allow => self.lease,
             Decision::Deny | Decision::NoWorkspace => self.lease.min(NO_TTL),
         };
-        let until = self.decisions.put(decision_key(identity, check), decision, ttl);
-        Decided { decision, until, generation }
+        let until = self.decisions.put(decision_key(identity, check), (decision, said), ttl);
+        Some(Decided { decision, until, generation })
     }
 }
 
@@ -127,10 +149,6 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Table<K, V> {
-    fn get(&self, key: &K) -> Option<V> {
-        self.find(key).map(|(value, _)| value)
-    }
-
     /// A value, and when it ends.
     fn find(&self, key: &K) -> Option<(V, Instant)> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,8 +187,8 @@ mod tests {
             table.put(n, n, Duration::from_secs(5));
         }
         assert_eq!(table.0.lock().unwrap().len(), 1);
-        assert_eq!(table.get(&MAX_ENTRIES), Some(MAX_ENTRIES));
+        assert_eq!(table.find(&MAX_ENTRIES).unwrap().0, MAX_ENTRIES);
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(table.get(&MAX_ENTRIES), None);
+        assert_eq!(table.find(&MAX_ENTRIES), None);
     }
 }

@@ -14,9 +14,11 @@ use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tollgate_proto::iam::{Answer, CALL_PATH, Call, Client, Mark, Outcome, Question};
+use tollgate_proto::iam::{Answer, CALL_PATH, Call, Client, FEED_PATH, Mark, News, Poll, Question};
 use tollgate_proto::ids::OperationId;
 use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
@@ -29,6 +31,9 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// Questions under way at once, and so connections: others wait within their deadline.
 const MAX_ASKING: usize = 32;
+
+/// How long a poll may take: IAM holds it for a quarter of a second.
+const POLL_DEADLINE: Duration = Duration::from_secs(2);
 
 const BOUNDS: Bounds = Bounds {
     connect_timeout: Duration::from_secs(1),
@@ -46,6 +51,7 @@ pub(crate) struct Link {
 struct Line {
     asking: Semaphore,
     iam: Upstream,
+    feed: Upstream,
     /// Said with every question.
     headers: HeaderMap,
     /// The newest mark that an answer carried.
@@ -68,7 +74,7 @@ impl Link {
         secret: &SecretString,
         lifecycle: &Lifecycle,
     ) -> Result<Self, InvalidLink> {
-        let address = Self::parse_url(iam_url)?;
+        let (address, feed) = (Self::parse_url(iam_url)?, address_of(iam_url, FEED_PATH)?);
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
                 .map_err(|_| InvalidLink::Secret)?;
@@ -79,6 +85,7 @@ impl Link {
         ];
         let line = Arc::new(Line {
             asking: Semaphore::new(MAX_ASKING),
+            feed: Upstream::new(&[feed], &BOUNDS, Arc::default(), lifecycle),
             iam: Upstream::new(&[address], &BOUNDS, Arc::default(), lifecycle),
             headers: headers.into_iter().collect(),
             seen: Mutex::new(None),
@@ -88,13 +95,17 @@ impl Link {
 
     /// Where questions go.
     pub(crate) fn parse_url(iam_url: &str) -> Result<Address, InvalidLink> {
-        let url = format!("{}{CALL_PATH}", iam_url.trim_end_matches('/'));
-        Address::parse(&url, None).map_err(|_| InvalidLink::Url(iam_url.to_owned()))
+        address_of(iam_url, CALL_PATH)
     }
 }
 
+fn address_of(iam_url: &str, path: &str) -> Result<Address, InvalidLink> {
+    let url = format!("{}{path}", iam_url.trim_end_matches('/'));
+    Address::parse(&url, None).map_err(|_| InvalidLink::Url(iam_url.to_owned()))
+}
+
 impl Line {
-    async fn send(&self, question: Question, client: &Client) -> Result<Outcome, Unreachable> {
+    async fn ask(&self, question: Question, client: &Client) -> Result<Answer, Unreachable> {
         let Ok(_turn) = self.asking.acquire().await else {
             return Err(Unreachable("the link is closed".to_owned()));
         };
@@ -104,8 +115,25 @@ impl Line {
             client: client.clone(),
             question,
         };
-        let body = serde_json::to_vec(&call).map_err(|e| Unreachable(e.to_string()))?;
-        let mut response = self.iam.post(self.headers.clone(), Bytes::from(body)).await?;
+        let answer: Answer = self.exchange(&self.iam, &call).await?;
+        self.remember(answer.mark);
+        Ok(answer)
+    }
+
+    async fn poll(&self, poll: Poll) -> Result<News, Unreachable> {
+        let news: News = self.exchange(&self.feed, &poll).await?;
+        // Whatever node is asked next knows at least this.
+        self.remember(news.head);
+        Ok(news)
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        upstream: &Upstream,
+        said: &impl Serialize,
+    ) -> Result<T, Unreachable> {
+        let body = serde_json::to_vec(said).map_err(|e| Unreachable(e.to_string()))?;
+        let mut response = upstream.post(self.headers.clone(), Bytes::from(body)).await?;
         if response.head.status != StatusCode::OK {
             return Err(Unreachable(format!("it answered {}", response.head.status)));
         }
@@ -116,10 +144,8 @@ impl Line {
             }
             body.extend_from_slice(&piece);
         }
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|e| Unreachable(format!("its answer cannot be read: {e}")))?;
-        self.remember(answer.mark);
-        Ok(answer.outcome)
+        serde_json::from_slice(&body)
+            .map_err(|e| Unreachable(format!("its answer cannot be read: {e}")))
     }
 
     fn remember(&self, mark: Mark) {
@@ -136,16 +162,26 @@ impl Iam for Link {
         &'a self,
         question: Question,
         client: &'a Client,
-    ) -> BoxFuture<'a, Result<Outcome, Unreachable>> {
+    ) -> BoxFuture<'a, Result<Answer, Unreachable>> {
         let deadline = question.deadline();
         let (line, client) = (Arc::clone(&self.line), client.clone());
-        let asked = self.tasks.spawn(async move {
-            tokio::time::timeout(deadline, line.send(question, &client))
-                .await
-                .unwrap_or_else(|_| Err(Unreachable(format!("no answer within {deadline:?}"))))
-        });
+        let asked =
+            self.tasks.spawn(async move { within(deadline, line.ask(question, &client)).await });
         asked.map(|ended| ended.unwrap_or_else(|e| Err(Unreachable(e.to_string())))).boxed()
     }
+
+    fn poll(&self, poll: Poll) -> BoxFuture<'_, Result<News, Unreachable>> {
+        within(POLL_DEADLINE, self.line.poll(poll)).boxed()
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    exchange: impl Future<Output = Result<T, Unreachable>>,
+) -> Result<T, Unreachable> {
+    tokio::time::timeout(deadline, exchange)
+        .await
+        .unwrap_or_else(|_| Err(Unreachable(format!("no answer within {deadline:?}"))))
 }
 
 impl From<Failure> for Unreachable {

@@ -1,19 +1,42 @@
 //! IAM as a table, for tests of the gateway's own logic: who a token is and what it may do.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::pending;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
+use tokio::time::Instant;
 use tollgate_proto::iam::{
-    Actor, Client, Credential, Decision, Identity, Outcome, Question, Refusal, RefusalKind, Reply,
+    Actor, Answer, Client, Credential, Decision, Event, Identity, Mark, Moved, News, Outcome, Poll,
+    Question, Refusal, RefusalKind, Reply,
 };
-use tollgate_proto::ids::{KeyId, UserId};
+use tollgate_proto::ids::{JournalId, KeyId, Seq, UserId};
 use uuid::Uuid;
 
-use super::{Iam, Unreachable};
+use super::{Iam, Questions, Unreachable};
+
+fn mark(seq: u64) -> Mark {
+    Mark { journal: JournalId(Uuid::nil()), seq: Seq(seq) }
+}
+
+/// Questions to a table whose feed has just said that nothing moved.
+pub(crate) fn questions(iam: Arc<TableIam>, lease: Duration) -> Questions {
+    let questions = Questions::new(iam, lease, Arc::default());
+    let news = News { head: mark(0), age_ms: 0, events: vec![], resync: true };
+    questions.cache.heard().hear(&news, Instant::now());
+    questions
+}
+
+/// Tells that something moved with an entry.
+pub(crate) fn tell(questions: &Questions, seq: u64, moved: Moved) {
+    let events = vec![Event { seq: Seq(seq), moved }];
+    let news = News { head: mark(seq), age_ms: 0, events, resync: false };
+    questions.cache.heard().hear(&news, Instant::now());
+}
 
 /// The identity of a user whose home is `home`.
 pub(crate) fn identity(user: &str) -> Identity {
@@ -37,6 +60,8 @@ pub(crate) struct TableIam {
     pub(crate) identities: HashMap<String, Identity>,
     pub(crate) asked: AtomicUsize,
     pub(crate) away: Mutex<bool>,
+    /// The entry that its answers rest on.
+    pub(crate) seq: AtomicU64,
 }
 
 impl TableIam {
@@ -77,7 +102,13 @@ impl Iam for TableIam {
         &'a self,
         question: Question,
         _client: &'a Client,
-    ) -> BoxFuture<'a, Result<Outcome, Unreachable>> {
-        async move { self.answer(&question) }.boxed()
+    ) -> BoxFuture<'a, Result<Answer, Unreachable>> {
+        let answer = self.answer(&question);
+        async move { Ok(Answer { mark: mark(self.seq.load(Ordering::SeqCst)), outcome: answer? }) }
+            .boxed()
+    }
+
+    fn poll(&self, _: Poll) -> BoxFuture<'_, Result<News, Unreachable>> {
+        pending().boxed()
     }
 }

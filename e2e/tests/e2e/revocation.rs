@@ -1,0 +1,105 @@
+//! What IAM takes away is gone from live sockets with the answer to whoever took it, and what it
+//! gives is there.
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tollgate_client::{Client, Config};
+use tollgate_e2e::{PASSWORD, Tollgate, echo};
+
+/// Somebody on a socket that stays open.
+struct Member {
+    id: String,
+    key_id: String,
+    socket: Client,
+}
+
+/// A reader of a workspace of its own; with a key, or logged in.
+async fn member(tollgate: &Tollgate, name: &str, logs_in: bool) -> anyhow::Result<Member> {
+    let workspace = format!("of-{name}");
+    let record = json!({ "id": workspace });
+    tollgate.iam(json!({ "operation": "create-workspace", "workspace_record": record })).await?;
+    let user = json!({ "username": name, "password": PASSWORD, "roles": ["reader"] });
+    let user = json!({ "operation": "create-user", "workspace": workspace, "user": user });
+    let id = text(&tollgate.iam(user).await?["user"]["id"])?;
+    let key = json!({ "operation": "create-api-key", "key": { "user_id": id, "name": "e2e" } });
+    let made = tollgate.iam(key).await?;
+    let token = if logs_in {
+        let login = json!({ "username": name, "password": PASSWORD });
+        text(&tollgate.post("/api/v1/auth/login", None, &login).await?.1["jwt"])?
+    } else {
+        text(&made["api_key_plaintext"])?
+    };
+    let socket = Client::connect(Config::new(tollgate.url()).token(token)).await?;
+    Ok(Member { id, key_id: text(&made["api_key"]["id"])?, socket })
+}
+
+fn text(value: &Value) -> anyhow::Result<String> {
+    Ok(value.as_str().with_context(|| format!("{value} is no text"))?.to_owned())
+}
+
+impl Member {
+    /// Whether a call is allowed.
+    async fn may(&self) -> anyhow::Result<bool> {
+        match self.socket.call(echo("hello")?).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == Some("access-denied") => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// An operation that takes something away from a member.
+type Taking = fn(&Member) -> Value;
+
+fn about(operation: &str, member: &Member) -> Value {
+    json!({ "operation": operation, "user_id": member.id })
+}
+
+#[tokio::test]
+async fn whatever_is_taken_away_ends_with_the_answer() -> anyhow::Result<()> {
+    let tollgate = Tollgate::start().await?;
+    let kinds: [(&str, bool, Taking); 6] = [
+        ("key", false, |member| json!({"operation": "revoke-api-key", "key_id": member.key_id})),
+        ("disabled", false, |member| about("disable-user", member)),
+        ("deleted", false, |member| about("delete-user", member)),
+        ("role", false, |member| {
+            let mut taking = about("remove-user-grant", member);
+            taking["grant"] = json!({ "role": "reader", "workspace": "of-role" });
+            taking
+        }),
+        (
+            "workspace",
+            false,
+            |_| json!({"operation": "disable-workspace", "workspace_record": {"id": "of-workspace"}}),
+        ),
+        ("password", true, |member| about("reset-password", member)),
+    ];
+    for (kind, logs_in, operation) in kinds {
+        let member = member(&tollgate, kind, logs_in).await?;
+        // Twice: the second one is decided by what was kept.
+        assert!(member.may().await? && member.may().await?, "{kind}");
+        tollgate.iam(operation(&member)).await.context(kind)?;
+        assert!(!member.may().await?, "{kind}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_is_given_is_there_with_the_answer() -> anyhow::Result<()> {
+    let tollgate = Tollgate::start().await?;
+    let member = member(&tollgate, "ann", false).await?;
+    let change = async |operation: &str, workspace: &str| {
+        let mut change = about(operation, &member);
+        change["grant"] = json!({ "role": "reader", "workspace": workspace });
+        tollgate.iam(change).await
+    };
+    // A user without a place anywhere is nobody.
+    change("add-user-grant", "default").await?;
+    for _ in 0..3 {
+        change("remove-user-grant", "of-ann").await?;
+        assert!(!member.may().await? && !member.may().await?);
+        change("add-user-grant", "of-ann").await?;
+        assert!(member.may().await?);
+    }
+    Ok(())
+}

@@ -9,15 +9,17 @@
 //! ```
 //!
 //! Several answers are a stream. A message of an import socket is a question without answers, to the
-//! service `import/triples`. A question behind `*>` may come again. Clients ask some things at
-//! once, so the order in which they come does not count; that each came, once, does.
+//! service `import/triples`. What is asked with GET is a text, the place: `"/query?query=up"`; its
+//! answers are texts too, the bytes, or JSON, and without any it is not there. A question behind `*>`
+//! may come again. Clients ask some things at once, so the order in which they come does not count;
+//! that each came, once, does.
 
 mod exchange;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -73,7 +75,9 @@ impl Services {
     /// The registry that puts it behind every service but IAM.
     pub fn registry(&self) -> String {
         let stanzas = BUILT_IN.lines().filter(|line| {
-            line.starts_with("[flow-") || line.starts_with("[service.") && !line.contains("iam")
+            let is_other =
+                ["[flow-", "[stream.", "[metrics]"].iter().any(|at| line.starts_with(at));
+            is_other || line.starts_with("[service.") && !line.contains("iam")
         });
         let stanza = |line: &str| match line.strip_suffix(".operations]") {
             Some(service) => format!("{service}]\nbackend = \"services\"\n"),
@@ -131,12 +135,29 @@ async fn serve(mut line: Line, stage: Arc<Stage>) {
             stage.open.send_modify(|open| *open -= 1);
             return;
         }
-        let request = serde_json::from_str(&posted.body).unwrap_or_default();
+        let place = posted.line.strip_prefix("GET ").and_then(|rest| rest.split(' ').next());
+        let request = match place {
+            Some(place) => json!(place),
+            None => serde_json::from_str(&posted.body).unwrap_or_default(),
+        };
         let answers = stage.play().answers(&asked(&posted, request));
-        if line.answer_all(&answers).await.is_err() {
+        let sent = match (place, &*answers) {
+            (Some(_), []) => line.send("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await,
+            (Some(_), [Value::String(_), ..]) => answer_bytes(&mut line, &answers).await,
+            (Some(_) | None, _) => line.answer_all(&answers).await,
+        };
+        if sent.is_err() {
             return;
         }
     }
+}
+
+async fn answer_bytes(line: &mut Line, pieces: &[Value]) -> anyhow::Result<()> {
+    line.begin_stream("application/octet-stream").await?;
+    for piece in pieces {
+        line.chunk(piece.as_str().context("bytes and JSON")?).await?;
+    }
+    line.chunk("").await
 }
 
 async fn import(mut line: Line, opened: &Posted, stage: &Stage) -> anyhow::Result<()> {

@@ -55,10 +55,14 @@ impl Exchange {
     }
 
     /// Whether it is this that was asked. It must be in the workspace of the play, if it names no
-    /// other: so says the header, which a service goes by, and so does the request of a call.
+    /// other: so says the header, which a service goes by, and so does the request of a call. The
+    /// metrics are in none.
     pub(super) fn is(&self, asked: &Asked<'_>, workspace: &str) -> bool {
-        let wanted = self.request["workspace"].as_str().unwrap_or(workspace);
-        let is_call = !asked.service.contains('/');
+        let wanted = match &*self.service {
+            "metrics" => "-",
+            _ => self.request["workspace"].as_str().unwrap_or(workspace),
+        };
+        let is_call = asked.request.is_object() && !asked.service.contains('/');
         let placed =
             asked.workspace == wanted && (!is_call || asked.request["workspace"] == wanted);
         placed

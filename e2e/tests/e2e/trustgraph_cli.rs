@@ -24,12 +24,7 @@ const PACKAGE: &str = "trustgraph-cli";
 const NOT_RUN: &[(&str, &str)] = &[
     ("tg-dump-queues", "speaks to the message bus itself"),
     ("tg-monitor-prompts", "speaks to the message bus itself"),
-    ("tg-get-document-content", "needs GET /api/v1/document-stream"),
     ("tg-save-doc-embeds", "sends no token to any server, and hangs when it is refused"),
-    ("tg-show-flow-state", "needs /api/metrics"),
-    ("tg-show-processor-state", "needs /api/metrics"),
-    ("tg-show-token-rate", "needs /api/metrics"),
-    ("tg-verify-system-status", "needs /api/metrics and /api/v1/i18n"),
 ];
 
 #[tokio::test]
@@ -73,6 +68,7 @@ transcripts! {
     commands_that_call_a_flow: "calls.txt";
     commands_that_read_the_graph: "graph.txt";
     commands_that_import: "imports.txt";
+    commands_that_watch: "watching.txt";
 }
 
 /// Runs a transcript as an admin of a workspace that is not the default one.

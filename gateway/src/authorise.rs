@@ -49,6 +49,8 @@ impl Caller {
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();
         }
+        // Most callers do one thing.
+        remembered.reserve_exact(1);
         remembered.push((check.clone(), decided));
     }
 }

@@ -26,8 +26,8 @@ pub(crate) struct Reply {
 pub(crate) enum Part {
     /// More follows.
     Chunk(String),
-    /// Nothing follows. Boxed, so that a queue of parts is small.
-    Last(Box<Outcome>),
+    /// Nothing follows.
+    Last(Outcome),
 }
 
 /// How a call ended.
@@ -37,15 +37,19 @@ pub(crate) type Outcome = Result<String, WireError>;
 /// if the last frame holds no `response`.
 pub(crate) const END_OF_STREAM: &str = r#"{"end_of_stream":true}"#;
 
+/// The way of replies to whoever writes them. Boxed: a queue has room for its replies from the
+/// start, and most sockets need none of it.
+pub(crate) type Replies = mpsc::Sender<Box<Reply>>;
+
 /// Where a call puts its answer. The queue is bounded: a slow reader makes the backend wait.
 #[derive(Debug)]
 pub(crate) struct Chunks {
     number: u64,
-    queue: mpsc::Sender<Reply>,
+    queue: Replies,
 }
 
 impl Chunks {
-    pub(crate) fn new(number: u64, queue: mpsc::Sender<Reply>) -> Self {
+    pub(crate) fn new(number: u64, queue: Replies) -> Self {
         Self { number, queue }
     }
 
@@ -57,11 +61,11 @@ impl Chunks {
     /// The end of the call.
     pub(crate) async fn finish(self, outcome: Outcome) {
         // Without a reader there is nobody to tell.
-        let _ = self.put(Part::Last(Box::new(outcome))).await;
+        let _ = self.put(Part::Last(outcome)).await;
     }
 
-    async fn put(&self, part: Part) -> Result<(), mpsc::error::SendError<Reply>> {
-        self.queue.send(Reply { number: self.number, part }).await
+    async fn put(&self, part: Part) -> Result<(), mpsc::error::SendError<Box<Reply>>> {
+        self.queue.send(Box::new(Reply { number: self.number, part })).await
     }
 }
 

@@ -39,7 +39,7 @@ use uuid::Uuid;
 
 use crate::authorise::Caller;
 use crate::handles::Handles;
-use crate::reply::Reply;
+use crate::reply::{Replies, Reply};
 use crate::seats::Seat;
 use crate::socket::{Counted, End, Io, Socket};
 use authority::{Checking, Verdict};
@@ -54,7 +54,7 @@ use timers::Timers;
 const TURN: usize = 16;
 
 /// One socket's session.
-struct Session {
+pub(crate) struct Session {
     handles: Arc<Handles>,
     /// Names the connection in logs and in `auth-ok`.
     id: Uuid,
@@ -84,7 +84,7 @@ struct Session {
     held_bytes: usize,
     inflight: Inflight<WaitingCall>,
     /// Answers of running calls. Made with the first call: most idle sockets never need it.
-    answers: Option<(mpsc::Sender<Reply>, mpsc::Receiver<Reply>)>,
+    answers: Option<(Replies, mpsc::Receiver<Box<Reply>>)>,
     tasks: JoinSet<Ended>,
     timers: Timers,
     draining: bool,
@@ -103,7 +103,7 @@ enum Event {
     /// The socket has read or flushed.
     Io(Io),
     /// A call has something to say.
-    Answer(Reply),
+    Answer(Box<Reply>),
     /// A call's task is over.
     TaskEnded(Result<Ended, JoinError>),
 }
@@ -130,25 +130,31 @@ pub(crate) struct Arrival {
     pub(crate) usual_frame: Option<u64>,
 }
 
-/// Serves one socket until it is closed.
-pub(crate) async fn serve(
-    socket: Socket,
-    seat: Arc<Seat>,
-    handles: Arc<Handles>,
-    arrival: Arrival,
-) {
-    let Arrival { client, token, usual_frame } = arrival;
-    let mut session = Session::new(socket, seat, handles, client);
-    session.usual_frame = usual_frame;
-    if let Some(token) = token {
-        session.check_early(token);
-    }
-    let ending = session.run().await;
-    // On the heap, at the end: an idle socket has no room for its goodbye.
-    Box::pin(session.end(ending)).await;
-}
-
 impl Session {
+    /// The session of a socket that has just been opened. Boxed: a future that is given one has room
+    /// for it twice.
+    pub(crate) fn open(
+        socket: Socket,
+        seat: Arc<Seat>,
+        handles: Arc<Handles>,
+        arrival: Arrival,
+    ) -> Box<Self> {
+        let Arrival { client, token, usual_frame } = arrival;
+        let mut session = Box::new(Self::new(socket, seat, handles, client));
+        session.usual_frame = usual_frame;
+        if let Some(token) = token {
+            session.check_early(token);
+        }
+        session
+    }
+
+    /// Serves the socket until it is closed.
+    pub(crate) async fn serve(mut self: Box<Self>) {
+        let ending = self.run().await;
+        // On the heap too, at the end: an idle socket has no room for its goodbye.
+        Box::pin(self.end(ending)).await;
+    }
+
     fn new(socket: Socket, seat: Arc<Seat>, handles: Arc<Handles>, client: Client) -> Self {
         let limits = &handles.rules.load().limits;
         Self {
@@ -236,7 +242,7 @@ impl Session {
         match event {
             Event::Io(Io::Flushed) => {}
             Event::Io(Io::Read(incoming)) => self.on_message(incoming)?,
-            Event::Answer(answer) => self.on_answer(answer),
+            Event::Answer(answer) => self.on_answer(*answer),
             Event::TaskEnded(ended) => self.on_task_ended(&ended),
             Event::Judged(verdict) => self.on_verdict(verdict)?,
             Event::Timer => self.on_timers()?,
@@ -248,7 +254,7 @@ impl Session {
         Flow::Continue(())
     }
 
-    fn ready_answer(&mut self) -> Option<Reply> {
+    fn ready_answer(&mut self) -> Option<Box<Reply>> {
         if !self.socket.has_room() {
             return None;
         }
@@ -302,7 +308,7 @@ impl Session {
     }
 
     /// Ends what runs, says why, and closes: no frame is taken from here on.
-    async fn end(mut self, ending: Ending) {
+    async fn end(mut self: Box<Self>, ending: Ending) {
         if let Ending::Close(code) = ending {
             self.end_calls(ErrorKind::Unavailable);
             self.refuse_held(ErrorKind::Unavailable);

@@ -28,7 +28,7 @@ use crate::peer::Peer;
 use crate::record::{Record, Source};
 use crate::registry::IAM;
 use crate::registry::resolve::Request;
-use crate::reply::{Chunks, END_OF_STREAM, Outcome, Part, Reply};
+use crate::reply::{Chunks, END_OF_STREAM, Outcome, Part};
 use crate::seats::Seat;
 
 type Shared = State<Arc<Handles>>;
@@ -144,8 +144,10 @@ async fn answer(
     };
     let keep_last = async {
         let mut last = None;
-        while let Some(Reply { part: Part::Chunk(chunk), .. }) = parts.recv().await {
-            last = Some(chunk);
+        while let Some(reply) = parts.recv().await {
+            if let Part::Chunk(chunk) = reply.part {
+                last = Some(chunk);
+            }
         }
         last
     };

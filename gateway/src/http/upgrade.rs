@@ -26,7 +26,7 @@ use crate::handles::{Handles, Rules};
 use crate::metrics::Closed;
 use crate::peer::Peer;
 use crate::seats::Seat;
-use crate::session::{self, Arrival};
+use crate::session::{Arrival, Session};
 use crate::socket::Socket;
 use crate::stream::Guarded;
 
@@ -59,18 +59,14 @@ pub(super) async fn socket(
     drop(rules);
     handles.life.tasks.clone().spawn(async move {
         let Some((socket, seat)) = upgraded(upgrade).await else { return };
-        if let Some((code, reason)) = refused {
-            tracing::info!(
-                client.address = arrival.client.address,
-                reason,
-                "socket closed unheard"
-            );
-            handles.metrics.sockets.inc();
-            handles.metrics.socket_closes.inc(Closed::Ours(code));
-            socket.close(code).await;
-        } else {
-            session::serve(socket, seat, handles, arrival).await;
-        }
+        let Some((code, reason)) = refused else {
+            return Session::open(socket, seat, handles, arrival).serve().await;
+        };
+        let address = arrival.client.address;
+        tracing::info!(client.address = address, reason, "socket closed unheard");
+        handles.metrics.sockets.inc();
+        handles.metrics.socket_closes.inc(Closed::Ours(code));
+        Box::pin(socket.close(code)).await;
     });
     switch(accept)
 }

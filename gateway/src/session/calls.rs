@@ -23,7 +23,7 @@ use crate::call::{Call, TraceParent};
 use crate::handles::Rules;
 use crate::record::{Record, Source};
 use crate::registry::resolve::Request;
-use crate::reply::{self, Chunks, Outcome, Part, Reply, Traced};
+use crate::reply::{self, Chunks, Outcome, Part, Replies, Reply, Traced};
 
 /// Answers that wait for the socket's task; more make their backends wait.
 const ANSWER_QUEUE: usize = 64;
@@ -32,7 +32,7 @@ const ANSWER_QUEUE: usize = 64;
 /// goes through several futures, and each would have room for it.
 pub(super) type WaitingCall = (Arc<Rules>, Record, Option<Arc<Caller>>, Box<Call>);
 
-type Answers = Option<(mpsc::Sender<Reply>, mpsc::Receiver<Reply>)>;
+type Answers = Option<(Replies, mpsc::Receiver<Box<Reply>>)>;
 
 /// A call's task that is over.
 pub(super) struct Ended {
@@ -49,7 +49,7 @@ enum Beginning {
 }
 
 /// Waits for the next answer.
-pub(super) async fn next_answer(answers: &mut Answers) -> Option<Reply> {
+pub(super) async fn next_answer(answers: &mut Answers) -> Option<Box<Reply>> {
     match answers {
         Some((_, answers)) => answers.recv().await,
         None => pending().await,
@@ -203,7 +203,7 @@ impl Session {
     /// Writes the chunks of a call that has just ended, before its end.
     fn write_queued(&mut self) {
         while let Some(Ok(answer)) = self.answers.as_mut().map(|(_, answers)| answers.try_recv()) {
-            self.on_answer(answer);
+            self.on_answer(*answer);
         }
     }
 
@@ -230,7 +230,7 @@ impl Session {
                 }
             }
             Part::Last(outcome) => {
-                self.end_call(answer.number, *outcome);
+                self.end_call(answer.number, outcome);
                 self.start_waiting();
             }
         }
@@ -308,7 +308,7 @@ fn record_of(was: Was<WaitingCall>) -> Option<Record> {
     }
 }
 
-fn answer_queue() -> (mpsc::Sender<Reply>, mpsc::Receiver<Reply>) {
+fn answer_queue() -> (Replies, mpsc::Receiver<Box<Reply>>) {
     mpsc::channel(ANSWER_QUEUE)
 }
 

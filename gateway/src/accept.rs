@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
+use tollgate_proto::iam::Question;
 use tollgate_runtime::tls::Acceptor;
 use tower::ServiceExt;
 
@@ -29,7 +30,7 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const SHORT_DEADLINE: Duration = Duration::from_secs(2);
 const MAX_HEADERS: usize = 64;
 const MAX_HEAD: usize = 16 << 10;
-/// Behind the drain, for the last answers to be read.
+/// Behind the drain and what IAM still answers then, for the last answers to be read.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Out of descriptors: others must end first.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -128,7 +129,7 @@ async fn serve(stream: TcpStream, peer: Peer, seat: Arc<Seat>, front: Arc<Front>
     }
     // Every request is answered at the end of the drain; who does not read it then is left.
     let drain = handles.rules.load().limits.drain;
-    let _ = timeout(drain + GOODBYE, connection).await;
+    let _ = timeout(drain + Question::LONGEST_DEADLINE + GOODBYE, connection).await;
 }
 
 /// TLS, in time. A peer that fails it is told so by TLS itself.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use secrecy::SecretString;
+use tollgate_proto::iam::Question;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::config::LinkSettings;
 use tollgate_runtime::descriptors;
@@ -163,9 +164,9 @@ impl Running {
         Ok(())
     }
 
-    /// How long a stop may take: the drain, and a moment for goodbyes.
+    /// How long a stop may take: the drain, what IAM still answers then, and a moment for goodbyes.
     pub fn patience(&self) -> Duration {
-        self.handles.rules.load().limits.drain + GOODBYES
+        self.handles.rules.load().limits.drain + Question::LONGEST_DEADLINE + GOODBYES
     }
 }
 

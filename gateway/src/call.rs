@@ -1,6 +1,6 @@
 //! What travels along the road: plain data.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tollgate_proto::iam::{Check, Operation};
@@ -92,8 +92,31 @@ pub(crate) enum Target {
     Passage(Arc<str>),
     /// Registered, and nothing is configured to run it.
     Nothing,
-    /// IAM gets the operation that was parsed.
-    Iam(Box<Operation>),
+    /// IAM gets the operation that was parsed, unless it was taken back before.
+    Iam(Box<Operation>, Arc<Fate>),
+}
+
+/// Whether a change was sent to IAM or taken back before: settled once, by whoever comes first. What
+/// was sent may be done, so its own answer is waited for, whatever happens to its caller.
+#[derive(Debug, Default)]
+pub(crate) struct Fate(OnceLock<Settled>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Sent,
+    TakenBack,
+}
+
+impl Fate {
+    /// Whether it may be sent.
+    pub(crate) fn send(&self) -> bool {
+        *self.0.get_or_init(|| Settled::Sent) == Settled::Sent
+    }
+
+    /// Whether it never will be.
+    pub(crate) fn take_back(&self) -> bool {
+        *self.0.get_or_init(|| Settled::TakenBack) == Settled::TakenBack
+    }
 }
 
 #[cfg(test)]

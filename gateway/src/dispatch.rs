@@ -89,7 +89,7 @@ impl Dispatcher {
             .map_err(|reason| refuse(&name, trace.as_ref(), &reason))?;
         let backend = match permit.take_target() {
             Target::Passage(backend) => self.backends.passing(&backend).cloned(),
-            Target::Nothing | Target::Backend(..) | Target::Iam(_) => None,
+            Target::Nothing | Target::Backend(..) | Target::Iam(..) => None,
         };
         match backend {
             Some(backend) => Ok((permit, backend)),
@@ -104,7 +104,10 @@ impl Dispatcher {
                 None => Err(no_backend(&permit)),
             },
             Target::Nothing | Target::Passage(_) => Err(no_backend(&permit)),
-            Target::Iam(operation) => {
+            Target::Iam(operation, fate) if operation.changes() && !fate.send() => {
+                Err(ErrorKind::Cancelled.into())
+            }
+            Target::Iam(operation, _) => {
                 let actor = permit.identity().map(|identity| identity.actor.clone());
                 match self.questions.operate(actor, *operation, permit.client()).await {
                     Ok(answer) => {

@@ -14,6 +14,7 @@ mod streams;
 mod upgrade;
 mod observe;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -29,6 +30,7 @@ use axum::{Extension, Router};
 
 use tollgate_proto::error::ErrorKind;
 
+use crate::call::Fate;
 use crate::handles::Handles;
 use crate::peer::Peer;
 use crate::seats::Seat;
@@ -99,18 +101,24 @@ async fn turn_away(
     next.run(request).await
 }
 
-/// Ends the request that a stop can wait for no longer.
+/// Ends the request that a stop can wait for no longer; a change that was sent to IAM is heard to
+/// its end.
 async fn end_with_the_drain(
     State(handles): State<Arc<Handles>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    // An answer that is there counts. Dropping the other cancels what runs, which is meant.
+    let fate = Arc::new(Fate::default());
+    request.extensions_mut().insert(Arc::clone(&fate));
+    let mut answered = pin!(next.run(request));
+    // An answer that is there counts.
     tokio::select! {
         biased;
-        response = next.run(request) => response,
-        () = handles.drained() => answer::refuse(&ErrorKind::Unavailable.into()),
+        response = &mut answered => return response,
+        () = handles.drained() => {}
     }
+    // Dropping the other cancels what runs, which is meant.
+    if fate.take_back() { answer::refuse(&ErrorKind::Unavailable.into()) } else { answered.await }
 }
 
 /// Headers of every answer: nothing here is a page, and nothing may be kept.

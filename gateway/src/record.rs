@@ -44,7 +44,7 @@ impl Record {
     pub(crate) fn new(source: Source, call: &Call, identity: Option<&Identity>) -> Self {
         let backend = match &call.target {
             Target::Backend(name, _) | Target::Passage(name) => Some(Arc::clone(name)),
-            Target::Nothing | Target::Iam(_) => None,
+            Target::Nothing | Target::Iam(..) => None,
         };
         Self {
             source,

@@ -312,18 +312,21 @@ impl Session {
         if let Ending::Close(code) = ending {
             self.end_calls(ErrorKind::Unavailable);
             self.refuse_held(ErrorKind::Unavailable);
+            // Whoever can be told is told now; what does not leave yet leaves with the goodbye.
+            let _ = self.flush().await;
+            self.hear_changes().await;
             if self.greeted {
                 self.socket.write(Notice::closing(code).write());
             }
-        } else {
-            self.forget_calls();
+            self.tell_end(ending);
+            return self.socket.close(code).await;
         }
+        self.forget_calls();
         self.tell_end(ending);
-        match ending {
-            Ending::Close(code) => self.socket.close(code).await,
-            Ending::Closed => self.socket.finish().await,
-            Ending::Gone => {}
+        if ending == Ending::Closed {
+            self.socket.finish().await;
         }
+        self.hear_changes().await;
     }
 }
 

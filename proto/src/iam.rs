@@ -128,7 +128,59 @@ pub enum Question {
     },
 }
 
+impl Operation {
+    /// Whether it changes what IAM knows. What only discloses something, as a login does its
+    /// session, is lost with its answer.
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::Bootstrap {}
+            | Self::ChangePassword { .. }
+            | Self::Logout {}
+            | Self::CreateUser { .. }
+            | Self::UpdateUser { .. }
+            | Self::DisableUser { .. }
+            | Self::EnableUser { .. }
+            | Self::DeleteUser { .. }
+            | Self::ResetPassword { .. }
+            | Self::CreateApiKey { .. }
+            | Self::RevokeApiKey { .. }
+            | Self::CreateWorkspace { .. }
+            | Self::UpdateWorkspace { .. }
+            | Self::DisableWorkspace { .. }
+            | Self::RotateSigningKey { .. }
+            | Self::AddUserGrant { .. }
+            | Self::RemoveUserGrant { .. }
+            | Self::CreateGroup {}
+            | Self::UpdateGroup {}
+            | Self::DeleteGroup {}
+            | Self::AddGroupMember {}
+            | Self::RemoveGroupMember {}
+            | Self::AddGroupGrant {}
+            | Self::RemoveGroupGrant {} => true,
+            Self::BootstrapStatus {}
+            | Self::Login { .. }
+            | Self::Whoami {}
+            | Self::ListMyWorkspaces {}
+            | Self::ListUsers { .. }
+            | Self::GetUser { .. }
+            | Self::ListApiKeys { .. }
+            | Self::ListWorkspaces {}
+            | Self::GetWorkspace { .. }
+            | Self::MintToken { .. }
+            | Self::ListUserGrants { .. }
+            | Self::ResolveEffectivePermissions { .. }
+            | Self::GetGroup {}
+            | Self::ListGroups {}
+            | Self::ListGroupMembers {}
+            | Self::ListGroupGrants {} => false,
+        }
+    }
+}
+
 impl Question {
+    /// The longest of all deadlines.
+    pub const LONGEST_DEADLINE: Duration = HASHING_DEADLINE;
+
     /// How long the answer may take, at either end of the link.
     pub const fn deadline(&self) -> Duration {
         use Operation::{ChangePassword, CreateUser, Login, ResetPassword};

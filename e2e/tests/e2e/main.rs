@@ -21,6 +21,7 @@ mod python;
 mod revocation;
 mod sdk;
 mod seats;
+mod sent_to_iam;
 mod streams;
 mod tls;
 mod trustgraph_cli;

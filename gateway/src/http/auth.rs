@@ -17,6 +17,7 @@ use super::answer::{bad_request, ok, read_body, refuse};
 use super::body::Pace;
 use super::calls::bearer_identity;
 use super::{LOGIN_BODY, SMALL_BODY};
+use crate::call::Fate;
 use crate::handles::Handles;
 use crate::iam::NotDone;
 use crate::peer::Peer;
@@ -24,8 +25,12 @@ use crate::peer::Peer;
 type Shared = State<Arc<Handles>>;
 
 /// Claims a fresh deployment. The body is not looked at.
-pub(super) async fn bootstrap(handles: Shared, Extension(peer): Extension<Peer>) -> Response {
-    run(&handles, peer, None, Operation::Bootstrap {}).await
+pub(super) async fn bootstrap(
+    handles: Shared,
+    Extension(peer): Extension<Peer>,
+    Extension(fate): Extension<Arc<Fate>>,
+) -> Response {
+    change(&handles, peer, &fate, None, Operation::Bootstrap {}).await
 }
 
 /// Whether a fresh deployment waits to be claimed.
@@ -67,6 +72,7 @@ pub(super) async fn login(
 pub(super) async fn change_password(
     handles: Shared,
     Extension(peer): Extension<Peer>,
+    Extension(fate): Extension<Arc<Fate>>,
     headers: HeaderMap,
     request: Request,
 ) -> Response {
@@ -99,7 +105,21 @@ pub(super) async fn change_password(
         new_password: Some(new_password),
         revoke_keys: None,
     };
-    run(&handles, peer, Some(identity.actor.clone()), operation).await
+    change(&handles, peer, &fate, Some(identity.actor.clone()), operation).await
+}
+
+/// Runs what changes something, unless the request was given up before.
+async fn change(
+    handles: &Handles,
+    peer: Peer,
+    fate: &Fate,
+    actor: Option<Actor>,
+    operation: Operation,
+) -> Response {
+    if !fate.send() {
+        return refuse(&ErrorKind::Cancelled.into());
+    }
+    run(handles, peer, actor, operation).await
 }
 
 async fn run(

@@ -21,7 +21,7 @@ use super::observe::source_of;
 use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
 use crate::authorise::Caller;
-use crate::call::TraceParent;
+use crate::call::{Fate, TraceParent};
 use crate::handles::{Handles, Rules};
 use crate::iam::NotAuthenticated;
 use crate::peer::Peer;
@@ -82,6 +82,7 @@ async fn call(
     flow: Option<&str>,
 ) -> Response {
     let (client, source) = (peer.client(Via::Http), source_of(&request));
+    let fate = request.extensions().get::<Arc<Fate>>().cloned();
     let identity = bearer_identity(handles, headers, &client).await;
     if let (Ok(Some(_)), Some(seat)) = (&identity, request.extensions().get::<Arc<Seat>>()) {
         seat.trust();
@@ -120,6 +121,7 @@ async fn call(
         body: Ok(object),
         deadline: None,
         traceparent: traceparent(headers),
+        fate,
     };
     match answer(&rules, source, identity, client, asked).await {
         Ok(body) => ok(body),

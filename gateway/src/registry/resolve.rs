@@ -6,6 +6,7 @@
 //! what the backend is told.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_proto::error::{ErrorKind, WireError};
@@ -15,7 +16,7 @@ use tollgate_proto::json::{Object, ObjectError, Value};
 use tollgate_proto::resource::Resource;
 
 use super::{Entry, IAM, Registry, Requirement};
-use crate::call::{Call, Needs, Target, TraceParent};
+use crate::call::{Call, Fate, Needs, Target, TraceParent};
 
 /// Members of a request that the gateway sets, whatever the caller sent.
 const WORKSPACE: &str = "workspace";
@@ -36,6 +37,8 @@ pub(crate) struct Request<'a> {
     pub(crate) deadline: Option<Duration>,
     /// The trace that it belongs to.
     pub(crate) traceparent: Option<TraceParent>,
+    /// Where the caller looks whether a change was sent, if it looks.
+    pub(crate) fate: Option<Arc<Fate>>,
 }
 
 impl Registry {
@@ -45,7 +48,7 @@ impl Registry {
         request: Request<'_>,
         identity: Option<&Identity>,
     ) -> Result<Call, WireError> {
-        let Request { service, flow, workspace, body, deadline, traceparent } = request;
+        let Request { service, flow, workspace, body, deadline, traceparent, fate } = request;
         let body = body.map_err(|error| {
             invalid(Cow::Borrowed(match error {
                 ObjectError::DuplicateKey => "a key of the request is repeated",
@@ -61,7 +64,7 @@ impl Registry {
         let entry = found.ok_or(ErrorKind::UnknownService)?;
         let budget = deadline.map_or(entry.timeout, |own| own.min(entry.timeout));
         if flow.is_none() && service == IAM {
-            return resolve_iam(entry, budget, &body);
+            return resolve_iam(entry, budget, &body, fate.unwrap_or_default());
         }
 
         let workspace = resolve_workspace(workspace.as_deref(), identity)?;
@@ -87,7 +90,12 @@ impl Registry {
     }
 }
 
-fn resolve_iam(entry: &Entry, budget: Duration, body: &Object<'_>) -> Result<Call, WireError> {
+fn resolve_iam(
+    entry: &Entry,
+    budget: Duration,
+    body: &Object<'_>,
+    fate: Arc<Fate>,
+) -> Result<Call, WireError> {
     let operation = Operation::read(body).map_err(|error| match error {
         RequestError::UnknownOperation => WireError::new(ErrorKind::UnknownService),
         RequestError::Invalid(message) => invalid(message.into()),
@@ -102,7 +110,7 @@ fn resolve_iam(entry: &Entry, budget: Duration, body: &Object<'_>) -> Result<Cal
         service: IAM.into(),
         needs,
         flow: None,
-        target: Target::Iam(Box::new(operation)),
+        target: Target::Iam(Box::new(operation), fate),
         budget,
         traceparent: None,
     })

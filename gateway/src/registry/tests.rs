@@ -31,6 +31,7 @@ fn request<'a>(service: &'a str, flow: Option<&'a str>, body: &'a str) -> Reques
         body: Object::parse(body, Limits::FRIEND),
         deadline: None,
         traceparent: None,
+        fate: None,
     }
 }
 
@@ -194,7 +195,7 @@ fn an_operation_of_iam_is_parsed_whole_and_iam_decides() {
     let body = r#"{"operation":"create-user","user":{"username":"eve"},"actor":"admin"}"#;
     let call = resolve(request("iam", None, body)).unwrap();
     assert!(matches!(call.needs, Needs::Identity));
-    let Target::Iam(operation) = call.target else { panic!() };
+    let Target::Iam(operation, _) = call.target else { panic!() };
     assert!(matches!(*operation, Operation::CreateUser { .. }));
     let call = resolve(request("iam", None, r#"{"operation":"bootstrap-status"}"#)).unwrap();
     assert!(matches!(call.needs, Needs::Nothing));

@@ -19,7 +19,7 @@ use super::Session;
 use super::inflight::{Admission, Left, Running, Was};
 use super::phase::{Action, Input, step};
 use crate::authorise::Caller;
-use crate::call::{Call, TraceParent};
+use crate::call::{Call, Fate, Target, TraceParent};
 use crate::handles::Rules;
 use crate::record::{Record, Source};
 use crate::registry::resolve::Request;
@@ -45,7 +45,7 @@ enum Beginning {
     Ended(Outcome),
     Panicked,
     /// It waits for something, in a task of its own.
-    Runs(AbortHandle, Option<Check>),
+    Runs(AbortHandle, Option<Check>, Option<Arc<Fate>>),
 }
 
 /// Waits for the next answer.
@@ -82,6 +82,7 @@ impl Session {
             body: frame.request.object,
             deadline: frame.deadline_ms.map(Duration::from_millis),
             traceparent: trace.clone(),
+            fate: None,
         };
         let rules = self.handles.rules.load_full();
         let identity = self.caller.as_ref().map(|caller| &**caller.identity());
@@ -147,6 +148,10 @@ impl Session {
         let (queue, _) = self.answers.get_or_insert_with(answer_queue);
         let chunks = Chunks::new(number, queue.clone());
         let check = call.needs.check().cloned();
+        let fate = match &call.target {
+            Target::Iam(_, fate) => Some(Arc::clone(fate)),
+            Target::Nothing | Target::Backend(..) | Target::Passage(_) => None,
+        };
         let client = Arc::clone(&self.client);
         let run = async move {
             let outcome = rules.dispatcher.answer(caller, client, call, &chunks).await;
@@ -174,22 +179,22 @@ impl Session {
                         Err(_) => Ended { number, panicked: true },
                     }
                 });
-                Beginning::Runs(abort, check)
+                Beginning::Runs(abort, check, fate)
             }
         }
     }
 
     /// What follows the beginning of a call that is in flight.
     fn go_on(&mut self, number: u64, record: Record, beginning: Beginning) {
-        let (abort, check, outcome) = match beginning {
-            Beginning::Ended(outcome) => (None, None, Some(outcome)),
+        let (abort, check, fate, outcome) = match beginning {
+            Beginning::Ended(outcome) => (None, None, None, Some(outcome)),
             Beginning::Panicked => {
                 self.tell_panic();
-                (None, None, Some(Err(ErrorKind::Internal.into())))
+                (None, None, None, Some(Err(ErrorKind::Internal.into())))
             }
-            Beginning::Runs(abort, check) => (Some(abort), check, None),
+            Beginning::Runs(abort, check, fate) => (Some(abort), check, fate, None),
         };
-        self.inflight.running_as(number, Running { abort, check, record });
+        self.inflight.running_as(number, Running { abort, check, fate, record });
         if let Some(outcome) = outcome {
             self.write_queued();
             self.end_call(number, outcome);
@@ -281,18 +286,33 @@ impl Session {
         tracing::error!(conn.id = %self.id, "a call panicked");
     }
 
-    /// Gives every call that is in flight its last frame.
+    /// Gives every call that is in flight its last frame, but those whose own answer is waited for.
     pub(super) fn end_calls(&mut self, kind: ErrorKind) {
-        for left in self.inflight.end_all() {
+        for left in self.inflight.take_back_all() {
             self.write_last(left, Err(kind.into()));
         }
     }
 
-    /// Ends every call of a client that is not there any more.
+    /// Ends the calls of a client that is not there any more, but those.
     pub(super) fn forget_calls(&mut self) {
-        for Left { id, was } in self.inflight.end_all() {
+        for Left { id, was } in self.inflight.take_back_all() {
             self.last_frame(&id, record_of(was), Err(ErrorKind::Cancelled.into()));
         }
+    }
+
+    /// Waits for the answers of changes that were sent to IAM, after all other calls were ended.
+    /// None takes longer than its question may.
+    pub(super) async fn hear_changes(&mut self) {
+        while !self.tasks.is_empty() {
+            // Both arms only wait. What a task has said is there when it ends.
+            tokio::select! {
+                biased;
+                Some(answer) = next_answer(&mut self.answers) => self.on_answer(*answer),
+                Some(ended) = self.tasks.join_next() => self.on_task_ended(&ended),
+                else => break,
+            }
+        }
+        self.write_queued();
     }
 }
 

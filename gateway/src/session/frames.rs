@@ -167,7 +167,7 @@ impl Session {
             self.held_bytes -= text.len();
             return self.refuse(Some(id.get()), ErrorKind::Cancelled.into(), None);
         }
-        // A call that has ended already had its last frame.
+        // A call that has ended already had its last frame; a change that was sent will have it.
         if let Some(left) = self.inflight.cancel(id.get()) {
             self.write_last(left, Err(ErrorKind::Cancelled.into()));
             self.start_waiting();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 use tollgate_proto::iam::Check;
 
+use crate::call::Fate;
 use crate::record::Record;
 
 /// The calls of one socket.
@@ -36,6 +37,8 @@ pub(super) struct Running {
     pub(super) abort: Option<AbortHandle>,
     /// What it was authorised for, if anything.
     pub(super) check: Option<Check>,
+    /// Whether it can be taken back, if it may be a change.
+    pub(super) fate: Option<Arc<Fate>>,
     pub(super) record: Record,
 }
 
@@ -200,15 +203,22 @@ impl<W> Inflight<W> {
         Some(Left { id, was })
     }
 
-    /// Ends the call of an id, if it is in flight.
-    pub(super) fn cancel(&mut self, id: &str) -> Option<Left<W>> {
-        let number = *self.numbers.get(id)?;
-        self.end(number)
+    /// Ends a call before its time. A change that was sent stays: its own answer will end it.
+    pub(super) fn take_back(&mut self, number: u64) -> Option<Left<W>> {
+        let task = self.calls.get(&number)?.task.as_ref();
+        let is_sent = task.and_then(|task| task.fate.as_ref()).is_some_and(|it| !it.take_back());
+        if is_sent { None } else { self.end(number) }
     }
 
-    /// Ends all calls, in the order in which they came.
-    pub(super) fn end_all(&mut self) -> Vec<Left<W>> {
-        self.ids().into_iter().filter_map(|(number, _)| self.end(number)).collect()
+    /// The same for the call of an id, if it is in flight.
+    pub(super) fn cancel(&mut self, id: &str) -> Option<Left<W>> {
+        let number = *self.numbers.get(id)?;
+        self.take_back(number)
+    }
+
+    /// The same for all calls, in the order in which they came.
+    pub(super) fn take_back_all(&mut self) -> Vec<Left<W>> {
+        self.ids().into_iter().filter_map(|(number, _)| self.take_back(number)).collect()
     }
 
     /// How many calls were taken in so far.
@@ -296,7 +306,7 @@ mod tests {
                 prop_assert!(calls.running <= 2 && calls.waiting.len() <= 2);
                 prop_assert_eq!(calls.calls.len(), calls.running + calls.waiting.len());
             }
-            ended += u32::try_from(calls.end_all().len()).unwrap();
+            ended += u32::try_from(calls.take_back_all().len()).unwrap();
             prop_assert_eq!(admitted, ended);
             prop_assert_eq!(calls.running, 0);
         }

@@ -97,7 +97,7 @@ impl Socket {
 
     /// Sends the rest and ends our side; then reads, for a moment, what the client still sends:
     /// closing over it would be a reset, which could overtake what was sent.
-    pub(crate) async fn finish(mut self) {
+    pub(crate) async fn finish(&mut self) {
         let goodbye = async {
             match poll_fn(|cx| self.poll_flush(cx)).await {
                 // The latter is how tungstenite says that the answer to a goodbye has left.

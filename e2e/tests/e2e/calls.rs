@@ -219,36 +219,3 @@ async fn a_large_answer_on_its_way_holds_nothing_against_its_reader() -> anyhow:
     assert_eq!(seen, ["large", "pong", "small"]);
     Ok(())
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_are_taken_back_cost_nobody_the_way_to_iam() -> anyhow::Result<()> {
-    let tollgate = Tollgate::start().await?;
-    let take_back = async |of: usize| {
-        let mut socket = Socket::authenticated(tollgate.address, &tollgate.admin_key).await?;
-        for n in 0..400 {
-            // A workspace of its own: no decision is known yet.
-            socket
-                .send(&json!({
-                    "id": n, "service": "text-completion", "flow": "default",
-                    "workspace": format!("w{of}-{n}"), "request": {},
-                }))
-                .await?;
-            tokio::task::yield_now().await;
-            socket.send(&json!({ "type": "cancel", "id": n })).await?;
-        }
-        for _ in 0..400 {
-            let kind = socket.frame().await?["error"]["type"].clone();
-            anyhow::ensure!(kind == "cancelled" || kind == "workspace-not-found", "{kind}");
-        }
-        anyhow::Ok(())
-    };
-    let bystander = async {
-        for _ in 0..200 {
-            tollgate.iam(json!({ "operation": "list-workspaces" })).await?;
-        }
-        anyhow::Ok(())
-    };
-    let takers = futures_util::future::try_join_all((0..4).map(take_back));
-    tokio::try_join!(takers, bystander)?;
-    Ok(())
-}

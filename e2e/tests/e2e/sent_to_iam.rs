@@ -1,5 +1,5 @@
 //! What was sent to IAM, when its caller ends first. A change may be done there: its own answer is
-//! waited for. What only reads ends like any call.
+//! waited for. What only reads ends like any call, and costs no connection.
 
 mod iam;
 
@@ -136,4 +136,21 @@ async fn a_change_whose_caller_has_left_is_recorded_as_it_ended() -> anyhow::Res
         }
     };
     tokio::time::timeout(Duration::from_secs(5), counted).await?
+}
+
+#[tokio::test]
+async fn calls_that_are_taken_back_cost_nobody_the_way_to_iam() -> anyhow::Result<()> {
+    let mut slow = Slow::start(&[], None).await?;
+    let mut socket = Socket::authenticated(slow.address, KEY).await?;
+    for _ in 0..50 {
+        ask(&mut socket, READ).await?;
+        let read = slow.held(READ).await?;
+        socket.send(&json!({ "type": "cancel", "id": READ })).await?;
+        assert_eq!(end(&socket.frame().await?), (READ, Some("cancelled")));
+        read.release()?;
+    }
+    // One, if each is back for the next; never one for each.
+    let connections = slow.connections();
+    assert!(connections < 10, "{connections} connections for 50 calls");
+    Ok(())
 }

@@ -2,6 +2,8 @@
 //! answered when the test says so.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,6 +27,7 @@ pub(super) struct Slow {
     pub(super) admin_address: SocketAddr,
     life: Lifecycle,
     asked: mpsc::Receiver<Held>,
+    connections: Arc<AtomicUsize>,
     _lines: JoinSet<()>,
     _folder: tempfile::TempDir,
 }
@@ -58,11 +61,13 @@ impl Slow {
         let running =
             tollgate_gateway::start(gateway, &settings.link, &secret, clock, &life).await?;
         let (ask, asked) = mpsc::channel(8);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
         let mut lines = JoinSet::new();
         lines.spawn(async move {
             let mut lines = JoinSet::new();
             while let Ok(line) = upstream.wait().await {
-                lines.spawn(answer(line, ask.clone(), expires_at_ms));
+                lines.spawn(answer(line, ask.clone(), Arc::clone(&counted), expires_at_ms));
             }
         });
         Ok(Self {
@@ -70,9 +75,15 @@ impl Slow {
             admin_address: running.admin_address,
             life,
             asked,
+            connections,
             _lines: lines,
             _folder: folder,
         })
+    }
+
+    /// How many connections have carried questions so far.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// The next operation that reaches IAM, which must be this one.
@@ -106,8 +117,10 @@ impl Held {
 async fn answer(
     mut line: Line,
     ask: mpsc::Sender<Held>,
+    connections: Arc<AtomicUsize>,
     expires_at_ms: Option<u64>,
 ) -> anyhow::Result<()> {
+    let mut is_counted = false;
     let mark = json!({ "journal": ID, "seq": 1 });
     loop {
         let posted = line.posted().await?;
@@ -118,6 +131,9 @@ async fn answer(
             }
             line.answer(&json!({ "head": mark, "age_ms": 0, "resync": true })).await?;
             continue;
+        }
+        if !std::mem::replace(&mut is_counted, true) {
+            connections.fetch_add(1, Ordering::SeqCst);
         }
         let outcome = match serde_json::from_str::<Call>(&posted.body)?.question {
             Question::Authenticate { .. } => json!({ "identity": identity(expires_at_ms) }),

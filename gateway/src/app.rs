@@ -234,5 +234,6 @@ fn limits(settings: &GatewaySettings) -> Limits {
         max_message: settings.limits.max_message.0,
         max_inflight: settings.limits.max_inflight.max(1),
         max_waiting: settings.limits.max_waiting,
+        max_waiting_bytes: settings.limits.max_waiting_bytes.0,
     }
 }

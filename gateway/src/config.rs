@@ -59,6 +59,7 @@ pub struct LimitSettings {
     pub max_message: Bytes,
     pub max_inflight: usize,
     pub max_waiting: usize,
+    pub max_waiting_bytes: Bytes,
     pub write_stall: Period,
     pub heartbeat: Period,
     pub heartbeat_patience: Period,

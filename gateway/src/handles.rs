@@ -69,6 +69,7 @@ pub(crate) struct Limits {
     pub(crate) max_message: usize,
     pub(crate) max_inflight: usize,
     pub(crate) max_waiting: usize,
+    pub(crate) max_waiting_bytes: usize,
 }
 
 /// How often a client is pinged that asked for it, and how long it may then be silent.

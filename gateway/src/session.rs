@@ -175,7 +175,7 @@ impl Session {
             malformed: 0,
             held: VecDeque::new(),
             held_bytes: 0,
-            inflight: Inflight::new(limits.max_inflight, limits.max_waiting),
+            inflight: Inflight::new(limits.into()),
             answers: None,
             tasks: JoinSet::new(),
             timers: Timers::new(limits.auth_deadline),

@@ -117,6 +117,7 @@ fn errors_close_codes_features_and_limits_are_those_of_the_tables() -> anyhow::R
         "service_bytes": MAX_SERVICE,
         "max_inflight": limits.max_inflight,
         "max_waiting": limits.max_waiting,
+        "max_waiting_bytes": limits.max_waiting_bytes.0,
     });
     assert_eq!(json["channels"]["socket"]["x-limits"], expect);
     assert_eq!(json["info"]["version"], env!("CARGO_PKG_VERSION"));

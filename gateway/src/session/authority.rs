@@ -166,7 +166,7 @@ impl Session {
         let limits = &self.handles.rules.load().limits;
         self.seat.trust();
         self.socket.trust(limits.max_message);
-        self.inflight.limit(limits.max_inflight, limits.max_waiting);
+        self.inflight.limit(limits.into());
         self.set_pulse(limits.heartbeat);
         tracing::debug!(conn.id = %self.id, principal = %identity.actor.user, "authenticated");
         if !silent {

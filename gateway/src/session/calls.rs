@@ -16,7 +16,7 @@ use tollgate_proto::frame::server::Notice;
 use tollgate_proto::iam::Check;
 
 use super::Session;
-use super::inflight::{Admission, Left, Running, Was};
+use super::inflight::{Admission, Frame, Left, Running, Was};
 use super::phase::{Action, Input, step};
 use crate::authorise::Caller;
 use crate::call::{Call, Fate, Target, TraceParent};
@@ -63,7 +63,7 @@ impl Session {
             return self.refuse(Some(id), kind.into(), trace.as_ref());
         }
         let fingerprint = || self.handles.hasher.hash_one(text);
-        let runs = match self.inflight.admit(id, fingerprint) {
+        let runs = match self.inflight.admit(id, text.len(), fingerprint) {
             Admission::Run => true,
             Admission::Wait => false,
             Admission::Joined => return,
@@ -93,11 +93,16 @@ impl Session {
                 if runs {
                     self.start(id, text, call);
                 } else {
-                    self.inflight.wait(id, fingerprint(), call);
+                    let frame = self.frame(text);
+                    self.inflight.wait(id, frame, call);
                 }
             }
             Err(error) => self.refuse(Some(id), error, trace.as_ref()),
         }
+    }
+
+    fn frame(&self, text: &str) -> Frame {
+        Frame { fingerprint: self.handles.hasher.hash_one(text), bytes: text.len() }
     }
 
     /// Why no call may run now, if none may.
@@ -131,7 +136,8 @@ impl Session {
                 self.socket.write(frame);
             }
             beginning => {
-                self.inflight.run(number, id, self.handles.hasher.hash_one(text));
+                let frame = self.frame(text);
+                self.inflight.run(number, id, frame);
                 self.go_on(number, record, beginning);
             }
         }

@@ -10,23 +10,53 @@ use tokio::task::AbortHandle;
 use tollgate_proto::iam::Check;
 
 use crate::call::Fate;
+use crate::handles::Limits;
 use crate::record::Record;
 
 /// The calls of one socket.
 pub(super) struct Inflight<W> {
-    max_running: usize,
-    max_waiting: usize,
+    room: Room,
     next: u64,
     numbers: HashMap<Arc<str>, u64>,
     calls: HashMap<u64, InflightCall>,
     waiting: VecDeque<(u64, W)>,
+    /// What the frames of those add up to.
+    waiting_bytes: usize,
     running: usize,
+}
+
+/// How much a socket may have in flight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Calls that run at once.
+    pub(super) running: usize,
+    /// Calls that wait for their turn.
+    pub(super) waiting: usize,
+    /// What their frames add up to at most.
+    pub(super) waiting_bytes: usize,
+}
+
+impl From<&Limits> for Room {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            running: limits.max_inflight,
+            waiting: limits.max_waiting,
+            waiting_bytes: limits.max_waiting_bytes,
+        }
+    }
+}
+
+/// A frame, as far as its call is told from others by it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) fingerprint: u64,
+    pub(super) bytes: usize,
 }
 
 struct InflightCall {
     id: Arc<str>,
-    /// Of the frame, to tell a repeated one from another under the same id.
-    fingerprint: u64,
+    /// To tell a repeated one from another under the same id.
+    frame: Frame,
     running: bool,
     task: Option<Running>,
 }
@@ -75,35 +105,44 @@ pub(super) enum Admission {
 }
 
 impl<W> Inflight<W> {
-    pub(super) fn new(max_running: usize, max_waiting: usize) -> Self {
+    pub(super) fn new(room: Room) -> Self {
         Self {
-            max_running,
-            max_waiting,
+            room,
             next: 0,
             numbers: HashMap::new(),
             calls: HashMap::new(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             running: 0,
         }
     }
 
     /// Sets how many calls may run and wait from now on; those that do already go on.
-    pub(super) fn limit(&mut self, max_running: usize, max_waiting: usize) {
-        self.max_running = max_running;
-        self.max_waiting = max_waiting;
+    pub(super) fn limit(&mut self, room: Room) {
+        self.room = room;
     }
 
-    /// What is to become of a call that has just come. The fingerprint of its frame is asked for
-    /// only if its id is in flight.
-    pub(super) fn admit(&self, id: &str, fingerprint: impl FnOnce() -> u64) -> Admission {
+    /// What is to become of a call that has just come with a frame of so many bytes. The frame's
+    /// fingerprint is asked for only if the id is in flight.
+    pub(super) fn admit(
+        &self,
+        id: &str,
+        bytes: usize,
+        fingerprint: impl FnOnce() -> u64,
+    ) -> Admission {
         if let Some(known) = self.numbers.get(id).and_then(|number| self.calls.get(number)) {
-            let same = known.fingerprint == fingerprint();
+            let same = known.frame.fingerprint == fingerprint();
             return if same { Admission::Joined } else { Admission::Conflict };
         }
-        if self.running < self.max_running && self.waiting.is_empty() {
+        if self.running < self.room.running && self.waiting.is_empty() {
             return Admission::Run;
         }
-        if self.waiting.len() < self.max_waiting { Admission::Wait } else { Admission::Full }
+        let fits = bytes <= self.room.waiting_bytes.saturating_sub(self.waiting_bytes);
+        if fits && self.waiting.len() < self.room.waiting {
+            Admission::Wait
+        } else {
+            Admission::Full
+        }
     }
 
     /// A number that no other call of the socket ever has.
@@ -114,32 +153,34 @@ impl<W> Inflight<W> {
     }
 
     /// Takes in a call that runs, under a number of its own.
-    pub(super) fn run(&mut self, number: u64, id: &str, fingerprint: u64) {
+    pub(super) fn run(&mut self, number: u64, id: &str, frame: Frame) {
         self.running += 1;
-        self.insert(number, id, fingerprint, true);
+        self.insert(number, id, frame, true);
     }
 
     /// Takes in a call that waits for its turn, and keeps what it will need.
-    pub(super) fn wait(&mut self, id: &str, fingerprint: u64, call: W) {
+    pub(super) fn wait(&mut self, id: &str, frame: Frame, call: W) {
         let number = self.number();
-        self.insert(number, id, fingerprint, false);
+        self.insert(number, id, frame, false);
+        self.waiting_bytes += frame.bytes;
         self.waiting.push_back((number, call));
     }
 
-    fn insert(&mut self, number: u64, id: &str, fingerprint: u64, running: bool) {
+    fn insert(&mut self, number: u64, id: &str, frame: Frame, running: bool) {
         let id = Arc::<str>::from(id);
         self.numbers.insert(id.clone(), number);
-        self.calls.insert(number, InflightCall { id, fingerprint, running, task: None });
+        self.calls.insert(number, InflightCall { id, frame, running, task: None });
     }
 
     /// The next call whose turn it is.
     pub(super) fn next_waiting(&mut self) -> Option<(u64, W)> {
-        if self.running >= self.max_running {
+        if self.running >= self.room.running {
             return None;
         }
         let (number, call) = self.waiting.pop_front()?;
         if let Some(entry) = self.calls.get_mut(&number) {
             entry.running = true;
+            self.waiting_bytes -= entry.frame.bytes;
             self.running += 1;
         }
         Some((number, call))
@@ -183,12 +224,13 @@ impl<W> Inflight<W> {
 
     /// Ends a call: its id is free again, its task is stopped if it still runs.
     pub(super) fn end(&mut self, number: u64) -> Option<Left<W>> {
-        let InflightCall { id, running, task, .. } = self.calls.remove(&number)?;
+        let InflightCall { id, frame, running, task } = self.calls.remove(&number)?;
         self.numbers.remove(&id);
         let waiting = if running {
             self.running -= 1;
             None
         } else {
+            self.waiting_bytes -= frame.bytes;
             let at = self.waiting.iter().position(|(waiting, _)| *waiting == number);
             at.and_then(|at| self.waiting.remove(at))
         };
@@ -242,15 +284,20 @@ mod tests {
 
     use super::*;
 
-    /// Takes in what may run or wait, with its id to be kept.
+    fn room(running: usize, waiting: usize) -> Room {
+        Room { running, waiting, waiting_bytes: 30 }
+    }
+
+    /// Takes in what may run or wait, with its id to be kept; each frame has ten bytes.
     fn take<'a>(calls: &mut Inflight<&'a str>, id: &'a str, fingerprint: u64) -> Admission {
-        let admission = calls.admit(id, || fingerprint);
+        let frame = Frame { fingerprint, bytes: 10 };
+        let admission = calls.admit(id, frame.bytes, || fingerprint);
         match admission {
             Admission::Run => {
                 let number = calls.number();
-                calls.run(number, id, fingerprint);
+                calls.run(number, id, frame);
             }
-            Admission::Wait => calls.wait(id, fingerprint, id),
+            Admission::Wait => calls.wait(id, frame, id),
             Admission::Joined | Admission::Conflict | Admission::Full => {}
         }
         admission
@@ -258,7 +305,7 @@ mod tests {
 
     #[test]
     fn repeated_ids_join_or_conflict() {
-        let mut calls = Inflight::new(2, 2);
+        let mut calls = Inflight::new(room(2, 2));
         assert_eq!(take(&mut calls, "1", 7), Admission::Run);
         assert_eq!(take(&mut calls, "1", 7), Admission::Joined);
         assert_eq!(take(&mut calls, "1", 8), Admission::Conflict);
@@ -269,7 +316,7 @@ mod tests {
 
     #[test]
     fn calls_beyond_the_limits_wait_in_order_and_then_are_refused() {
-        let mut calls = Inflight::new(1, 2);
+        let mut calls = Inflight::new(room(1, 2));
         assert_eq!(take(&mut calls, "a", 0), Admission::Run);
         for id in ["b", "c"] {
             assert_eq!(take(&mut calls, id, 0), Admission::Wait);
@@ -286,12 +333,29 @@ mod tests {
         assert!(calls.is_empty());
     }
 
+    #[test]
+    fn calls_that_wait_do_not_hold_more_than_so_many_bytes() {
+        let mut calls = Inflight::new(room(1, 9));
+        assert_eq!(take(&mut calls, "a", 0), Admission::Run);
+        for id in ["b", "c", "d"] {
+            assert_eq!(take(&mut calls, id, 0), Admission::Wait);
+        }
+        assert_eq!(take(&mut calls, "e", 0), Admission::Full);
+        calls.cancel("c");
+        assert_eq!(take(&mut calls, "e", 0), Admission::Wait);
+        assert_eq!(take(&mut calls, "f", 0), Admission::Full);
+        calls.end(0);
+        assert_eq!(calls.next_waiting(), Some((1, "b")));
+        assert_eq!(take(&mut calls, "f", 0), Admission::Wait);
+        assert_eq!(take(&mut calls, "g", 0), Admission::Full);
+    }
+
     proptest! {
         #[test]
         fn each_admitted_id_is_given_out_once(
             steps in proptest::collection::vec((0..6_u8, 0..3_u8), 0..200),
         ) {
-            let mut calls = Inflight::new(2, 2);
+            let mut calls = Inflight::new(room(2, 2));
             let (mut admitted, mut ended) = (0_u32, 0_u32);
             for (id, what) in steps {
                 let id = ["0", "1", "2", "3", "4", "5"][usize::from(id)];
@@ -304,6 +368,7 @@ mod tests {
                     _ => drop(calls.next_waiting()),
                 }
                 prop_assert!(calls.running <= 2 && calls.waiting.len() <= 2);
+                prop_assert_eq!(calls.waiting_bytes, 10 * calls.waiting.len());
                 prop_assert_eq!(calls.calls.len(), calls.running + calls.waiting.len());
             }
             ended += u32::try_from(calls.take_back_all().len()).unwrap();

@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod calls;
 mod flow_sockets;
+mod path;
 mod query;
 mod streams;
 mod upgrade;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, Request as HttpRequest, State};
+use axum::extract::{Request as HttpRequest, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +18,7 @@ use tollgate_proto::secret::SecretString;
 use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
 use super::body::Pace;
 use super::observe::source_of;
+use super::path::{self, OfFlow};
 use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
 use crate::authorise::Caller;
@@ -47,30 +48,30 @@ pub(super) async fn iam(
 pub(super) async fn service(
     State(handles): Shared,
     Extension(peer): Extension<Peer>,
-    Path(kind): Path<String>,
     headers: HeaderMap,
     request: HttpRequest,
 ) -> Response {
-    if is_escaped(request.uri().path()) {
-        return no_such_path().await.into_response();
+    let uri = request.uri().clone();
+    match path::service(uri.path()) {
+        Some(kind) => call(&handles, peer, &headers, request, kind, None).await,
+        None => no_such_path().await.into_response(),
     }
-    call(&handles, peer, &headers, request, &kind, None).await
 }
 
 /// A service of a flow.
 pub(super) async fn flow_service(
     State(handles): Shared,
     Extension(peer): Extension<Peer>,
-    Path((flow, kind)): Path<(String, String)>,
     headers: HeaderMap,
     request: HttpRequest,
 ) -> Response {
-    // A flow may have any name; what comes behind it is matched as it was sent.
-    let escaped = request.uri().path().split_once("/service/").is_some_and(|(_, k)| is_escaped(k));
-    if escaped || handles.rules.load().registry.flow_service(&kind).is_none() {
-        return refuse(&WireError::with_message(ErrorKind::NotFound, "unknown kind"));
+    let uri = request.uri().clone();
+    let is_known =
+        |path: &OfFlow<'_>| handles.rules.load().registry.flow_service(path.kind).is_some();
+    match OfFlow::of(uri.path()).filter(is_known) {
+        Some(path) => call(&handles, peer, &headers, request, path.kind, Some(&path)).await,
+        None => refuse(&WireError::with_message(ErrorKind::NotFound, "unknown kind")),
     }
-    call(&handles, peer, &headers, request, &kind, Some(&flow)).await
 }
 
 async fn call(
@@ -79,7 +80,7 @@ async fn call(
     headers: &HeaderMap,
     request: HttpRequest,
     service: &str,
-    flow: Option<&str>,
+    flow: Option<&OfFlow<'_>>,
 ) -> Response {
     let (client, source) = (peer.client(Via::Http), source_of(&request));
     let fate = request.extensions().get::<Arc<Fate>>().cloned();
@@ -114,9 +115,13 @@ async fn call(
         Ok(identity) => identity,
         Err(error) => return refuse(&error),
     };
+    let flow = match flow.map(OfFlow::flow).transpose() {
+        Ok(flow) => flow.map(Cow::Owned),
+        Err(error) => return refuse(&error),
+    };
     let asked = Request {
         service: Cow::Borrowed(service),
-        flow: flow.map(Cow::Borrowed),
+        flow,
         workspace: object.text("workspace").map(|name| name.into_owned().into()),
         body: Ok(object),
         deadline: None,
@@ -160,11 +165,6 @@ async fn answer(
         Some(last) if outcome.as_ref().is_ok_and(|body| body == END_OF_STREAM) => Ok(last),
         Some(_) | None => outcome,
     }
-}
-
-/// Paths are matched byte for byte: an escape is another path.
-fn is_escaped(path: &str) -> bool {
-    path.contains('%')
 }
 
 fn parse(body: &str, limits: Limits) -> Result<Object<'_>, &'static str> {

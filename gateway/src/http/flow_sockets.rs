@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::ORIGIN;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -17,6 +17,7 @@ use tollgate_proto::iam::{Client, Via};
 use super::answer::refuse;
 use super::calls::{identity_of, traceparent};
 use super::observe::source_of;
+use super::path::OfFlow;
 use super::query::Query;
 use super::upgrade::{Handshake, credential, switch, upgraded};
 use crate::authorise::{Caller, Permit};
@@ -36,10 +37,9 @@ type Shared = State<Arc<Handles>>;
 pub(super) async fn import(
     State(handles): Shared,
     Extension(peer): Extension<Peer>,
-    Path((flow, kind)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    let opened = open(&handles, peer, Direction::Import, (&flow, &kind), request).await;
+    let opened = open(&handles, peer, Direction::Import, request).await;
     opened.unwrap_or_else(|refusal| refusal)
 }
 
@@ -47,10 +47,9 @@ pub(super) async fn import(
 pub(super) async fn export(
     State(handles): Shared,
     Extension(peer): Extension<Peer>,
-    Path((flow, kind)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    let opened = open(&handles, peer, Direction::Export, (&flow, &kind), request).await;
+    let opened = open(&handles, peer, Direction::Export, request).await;
     opened.unwrap_or_else(|refusal| refusal)
 }
 
@@ -58,7 +57,6 @@ async fn open(
     handles: &Arc<Handles>,
     peer: Peer,
     direction: Direction,
-    (flow, kind): (&str, &str),
     mut request: Request,
 ) -> Result<Response, Response> {
     let Handshake { accept, upgrade } = Handshake::take(&mut request).await?;
@@ -71,7 +69,7 @@ async fn open(
         return Err(refuse(&ErrorKind::AccessDenied.into()));
     }
     let client = peer.client(Via::Socket);
-    let asked = Handshaken { source, direction, flow, kind, head: &head };
+    let asked = Handshaken { source, direction, head: &head };
     let (call, backend) = asked.join(handles, &rules, client).await?;
     let (handles, tasks) = (Arc::clone(handles), handles.life.tasks.clone());
     tasks.spawn(async move {
@@ -86,8 +84,6 @@ async fn open(
 struct Handshaken<'a> {
     source: Source,
     direction: Direction,
-    flow: &'a str,
-    kind: &'a str,
     head: &'a Parts,
 }
 
@@ -102,18 +98,17 @@ impl Handshaken<'_> {
     ) -> Result<((Permit, Record), ToBackend), Response> {
         let told = |error: WireError| refuse(&error);
         let Parts { uri, headers, .. } = self.head;
-        // A flow may have any name; the kind is matched as it was sent.
-        let sent = uri.path().rsplit('/').next();
-        let entry = rules.registry.flow_socket(self.direction, self.kind);
-        let entry = entry.filter(|_| sent == Some(self.kind));
         let unknown = || WireError::with_message(ErrorKind::NotFound, "unknown kind");
+        let path = OfFlow::of(uri.path()).ok_or_else(unknown).map_err(told)?;
+        let entry = rules.registry.flow_socket(self.direction, path.kind);
         let entry = entry.ok_or_else(unknown).map_err(told)?;
         let query = Query::of(uri);
         let token = credential(headers, query);
         let identity = identity_of(handles, token.as_ref(), &client).await.map_err(told)?;
         let workspace = query.get("workspace").map_err(told)?;
+        let flow = path.flow().map_err(told)?;
         let asked = Asked {
-            flow: Some(self.flow),
+            flow: Some(&flow),
             workspace: workspace.as_deref(),
             traceparent: traceparent(headers),
         };

@@ -52,7 +52,7 @@ fn invalid(message: &'static str) -> WireError {
 }
 
 /// Undoes percent-encoding. Clients also send tokens as they are: a lone `%` stays.
-fn decode_percent(text: &str) -> Vec<u8> {
+pub(super) fn decode_percent(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

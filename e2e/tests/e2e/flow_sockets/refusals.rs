@@ -82,7 +82,10 @@ async fn paths_are_matched_as_they_were_sent() -> anyhow::Result<()> {
     check("/api/v1/flow/default/import/a/b", (404, nothing)).await?;
     let no_flow = error("a flow id must be 1 to 128 bytes without control characters");
     check("/api/v1/flow/a%07b/import/triples", (400, &no_flow)).await?;
-    check("/api/v1/flow//import/triples", (400, &no_flow)).await
+    check("/api/v1/flow//import/triples", (400, &no_flow)).await?;
+    let no_text = error("the flow is not UTF-8");
+    check("/api/v1/flow/%ff/import/triples", (400, &no_text)).await?;
+    check("/api/v1/flow/default/import/%ff", (404, &unknown)).await
 }
 
 #[tokio::test]

@@ -34,7 +34,8 @@ pub(super) async fn drive(visitor: &mut Visitor) -> anyhow::Result<()> {
         assert_eq!(status, 400, "{route}");
         for (line, expect) in [
             ("404 Not Found", 404),
-            ("429 Too Many Requests\r\nretry-after: 3", 429),
+            ("429 Too Many Requests", 429),
+            ("503 Service Unavailable\r\nretry-after: 3", 503),
             ("500 Internal Server Error", 502),
             ("101 Switching Protocols", 101),
         ] {

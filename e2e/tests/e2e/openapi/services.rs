@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 use tollgate::{DEFAULTS, Settings};
 use tollgate_e2e::Tollgate;
+use tollgate_e2e::upstream::Upstream;
 use tollgate_proto::secret::SecretString;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::config::{self, Flags};
@@ -49,6 +50,7 @@ pub(super) async fn drive(visitor: &mut Visitor) -> anyhow::Result<()> {
     let long = vec![b' '; (64 << 10) + 1];
     let answer = visitor.send(admin.0, (KIND, "/api/v1/config"), &[], &long).await?;
     assert_eq!(answer.status, 413);
+    failing(visitor).await?;
     without_time(visitor).await?;
     without_iam(visitor).await
 }
@@ -81,6 +83,9 @@ async fn flows(v: &mut Visitor, admin: As<'_>, reader: As<'_>) -> anyhow::Result
     check(v, reader, (FLOW, "/api/v1/flow/default/service/%61gent"), json!({}), 404).await?;
     check(v, reader, (FLOW, "/api/v1/flow/other/service/agent"), json!({}), 400).await?;
     check(v, reader, (FLOW, "/api/v1/flow/%07/service/agent"), json!({}), 400).await?;
+    check(v, reader, (FLOW, "/api/v1/flow/%ff/service/agent"), json!({}), 400).await?;
+    check(v, nobody, (FLOW, "/api/v1/flow/%ff/service/agent"), json!({}), 401).await?;
+    check(v, reader, (FLOW, "/api/v1/flow/default/service/%ff"), json!({}), 404).await?;
     check(v, reader, ECHO, json!({ "workspace": "a/b" }), 400).await?;
     check(v, reader, ECHO, json!([]), 400).await
 }
@@ -94,6 +99,7 @@ async fn kinds(v: &mut Visitor, admin: As<'_>, reader: As<'_>) -> anyhow::Result
     check(v, reader, config, json!({ "operation": "put" }), 403).await?;
     check(v, admin, config, json!({ "operation": "get", "workspace": "ghost" }), 404).await?;
     check(v, admin, (KIND, "/api/v1/c%6Fnfig"), get.clone(), 404).await?;
+    check(v, admin, (KIND, "/api/v1/%ff"), get.clone(), 404).await?;
     check(v, admin, (KIND, "/api/v1/nope"), get, 400).await?;
     for bad in [json!({}), json!([]), json!({ "operation": "nope" }), json!({ "operation": 7 })] {
         check(v, nobody, config, bad, 400).await?;
@@ -117,6 +123,39 @@ async fn bodies(
     assert_eq!(visitor.send(caller.0, to, &bearer, &body).await?.status, 400, "{}", to.1);
     body.push(b' ');
     assert_eq!(visitor.send(caller.0, to, &bearer, &body).await?.status, 413, "{}", to.1);
+    Ok(())
+}
+
+/// What a backend that fails is answered as.
+async fn failing(v: &mut Visitor) -> anyhow::Result<()> {
+    let upstream = Upstream::listen().await?;
+    let stanza = |name| format!("[{name}]\nbackend = \"http://{}/\"\n", upstream.address);
+    let stanzas = ["service.config", "flow-service.agent"].map(stanza).concat();
+    let tollgate = Tollgate::start_with_registry(&stanzas).await?;
+    let bearer = [("Authorization", format!("Bearer {}", tollgate.admin_key))];
+    let large = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 104857600";
+    for to in [(KIND, "/api/v1/config"), (FLOW, "/api/v1/flow/default/service/agent")] {
+        for (answer, expect, retry_after) in [
+            ("HTTP/1.1 429 Too Many Requests", 429, None),
+            ("HTTP/1.1 429 Too Many Requests\r\nretry-after: 3", 429, Some("3")),
+            ("HTTP/1.1 503 Service Unavailable", 503, None),
+            ("HTTP/1.1 503 Service Unavailable\r\nretry-after: 3", 503, Some("3")),
+            ("HTTP/1.1 500 Internal Server Error", 502, None),
+            (large, 413, None),
+        ] {
+            let backend = async {
+                let (mut line, _) = upstream.posted().await?;
+                line.send(format!("{answer}\r\nconnection: close\r\n\r\n")).await
+            };
+            let body = br#"{"operation":"get"}"#;
+            let asked = v.send(tollgate.address, to, &bearer, body);
+            let (answered, told) = tokio::join!(backend, asked);
+            answered?;
+            let told = told?;
+            let seen = (told.status, told.headers.get("retry-after").map(String::as_str));
+            assert_eq!(seen, (expect, retry_after), "{} {answer}", to.1);
+        }
+    }
     Ok(())
 }
 

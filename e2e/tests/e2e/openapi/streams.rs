@@ -36,7 +36,9 @@ pub(super) async fn drive(visitor: &mut Visitor) -> anyhow::Result<()> {
         for (answer, expect) in [
             ("200 OK", 200),
             ("404 Not Found", 404),
+            ("429 Too Many Requests", 429),
             ("429 Too Many Requests\r\nretry-after: 3", 429),
+            ("503 Service Unavailable\r\nretry-after: 3", 503),
             ("500 Internal Server Error", 502),
         ] {
             visit.answered(&tollgate, &path, &upstream, (answer, expect)).await?;

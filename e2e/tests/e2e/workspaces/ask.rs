@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::law::{GHOST, HOME, OTHER, RESERVED, SHUT};
+use super::law::{GHOST, HOME, OTHER, Place, RESERVED, SHUT};
 use super::{Entry, Way};
 
 /// How a workspace is named.
@@ -14,29 +14,39 @@ pub(super) enum Spelling {
     Inner(&'static str, Option<&'static str>),
     /// In the body of an HTTP request.
     Body(Option<&'static str>),
-    /// In its query.
-    Query(&'static str),
-    /// In the query of a socket that carries data.
-    Socket(Option<&'static str>),
+    /// In the query where none is looked for.
+    Stray(&'static str),
+    /// In the query.
+    Query(Option<&'static str>),
+    /// There, with an escape for every letter.
+    Escaped(&'static str),
+    /// There twice.
+    Twice(&'static str, &'static str),
 }
 
-use Spelling::{Body, Envelope, Inner, Query, Socket};
+use Spelling::{Body, Envelope, Escaped, Inner, Query, Stray, Twice};
 
 /// Those that go with a way.
 pub(super) fn spellings(way: &Way) -> &'static [Spelling] {
     match way {
         Way::Flow | Way::Operation(_) => CALLS,
-        Way::Data(_) => SOCKETS,
+        Way::Data(_) | Way::Stream => QUERIES,
+        Way::Metrics => &[Query(None), Stray(HOME), Stray(OTHER), Stray(RESERVED)],
     }
 }
 
-const SOCKETS: &[Spelling] = &[
-    Socket(None),
-    Socket(Some(HOME)),
-    Socket(Some(OTHER)),
-    Socket(Some(SHUT)),
-    Socket(Some(GHOST)),
-    Socket(Some(RESERVED)),
+const QUERIES: &[Spelling] = &[
+    Query(None),
+    Query(Some(HOME)),
+    Query(Some(OTHER)),
+    Query(Some(SHUT)),
+    Query(Some(GHOST)),
+    Query(Some(RESERVED)),
+    Escaped(HOME),
+    Escaped(OTHER),
+    Twice(HOME, HOME),
+    Twice(HOME, OTHER),
+    Twice(OTHER, HOME),
 ];
 
 const CALLS: &[Spelling] = &[
@@ -56,16 +66,21 @@ const CALLS: &[Spelling] = &[
     Body(Some(SHUT)),
     Body(Some(GHOST)),
     Body(Some(RESERVED)),
-    Query(OTHER),
+    Stray(OTHER),
 ];
 
 impl Spelling {
-    /// The workspace that is asked for. What stands inside a request or in the query of one counts
-    /// for nothing.
-    pub(super) fn meant(self) -> Option<&'static str> {
+    /// What is asked for. What stands inside a request, or in a query where none is looked for,
+    /// counts for nothing.
+    pub(super) fn meant(self, way: &Way) -> Place {
         match self {
-            Envelope(named) | Inner(_, named) | Body(named) | Socket(named) => named,
-            Query(_) => None,
+            _ if *way == Way::Metrics => Place::Deployment,
+            Envelope(named) | Inner(_, named) | Body(named) | Query(named) => {
+                Place::Workspace(named)
+            }
+            Escaped(named) => Place::Workspace(Some(named)),
+            Twice(..) => Place::Unclear,
+            Stray(_) => Place::Workspace(None),
         }
     }
 }
@@ -80,8 +95,15 @@ pub(super) struct Asked<'a> {
 /// As it is sent.
 pub(super) enum Sent {
     Frame(Value),
-    Post { path: String, body: Value },
-    Open { path: String },
+    Post {
+        path: String,
+        body: Value,
+    },
+    /// Without a body.
+    Bare {
+        method: &'static str,
+        path: String,
+    },
 }
 
 impl Asked<'_> {
@@ -104,9 +126,12 @@ impl Asked<'_> {
         let path = match way {
             Way::Flow => format!("/api/v1/flow/default/service/{service}"),
             Way::Operation(_) => format!("/api/v1/{service}"),
-            Way::Data(data) => format!("/api/v1/flow/default/{data}/{service}"),
+            Way::Data(data) => format!("/api/v1/flow/default/{data}/{service}?x=1"),
+            Way::Stream => format!("/api/v1/{service}?document-id=a&id=a"),
+            Way::Metrics => "/api/metrics/query?query=up".to_owned(),
         };
-        let query = |named: &str| format!("{path}?workspace={named}");
+        let method = if service == "import-core" { "POST" } else { "GET" };
+        let bare = |path: String| Sent::Bare { method, path };
         match self.how {
             Envelope(named) => frame(request, named),
             Inner(inside, named) => {
@@ -119,8 +144,15 @@ impl Asked<'_> {
                 }
                 Sent::Post { path, body: request }
             }
-            Query(named) => Sent::Post { path: query(named), body: request },
-            Socket(named) => Sent::Open { path: named.map_or(path.clone(), query) },
+            Stray(named) if *way == Way::Metrics => bare(format!("{path}&workspace={named}")),
+            Stray(named) => Sent::Post { path: format!("{path}?workspace={named}"), body: request },
+            Query(None) => bare(path),
+            Query(Some(named)) => bare(format!("{path}&workspace={named}")),
+            Escaped(named) => {
+                let escaped = named.bytes().map(|byte| format!("%{byte:02x}"));
+                bare(format!("{path}&%77orkspace={}", escaped.collect::<Vec<_>>().concat()))
+            }
+            Twice(first, second) => bare(format!("{path}&workspace={first}&%77orkspace={second}")),
         }
     }
 }

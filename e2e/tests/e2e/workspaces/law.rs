@@ -20,6 +20,8 @@ pub(super) enum Caller {
     Nobody,
     /// The key of somebody who was disabled.
     Ended,
+    /// One capability in the home workspace, and no role.
+    Clerk,
     Reader,
     Writer,
     /// An admin of the home workspace alone.
@@ -28,8 +30,15 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    pub(super) const ALL: &[Self] =
-        &[Self::Nobody, Self::Ended, Self::Reader, Self::Writer, Self::Keeper, Self::Admin];
+    pub(super) const ALL: &[Self] = &[
+        Self::Nobody,
+        Self::Ended,
+        Self::Clerk,
+        Self::Reader,
+        Self::Writer,
+        Self::Keeper,
+        Self::Admin,
+    ];
 
     fn is_somebody(self) -> bool {
         !matches!(self, Self::Nobody | Self::Ended)
@@ -38,6 +47,7 @@ impl Caller {
     fn has(self, capability: &str) -> bool {
         match self {
             Self::Nobody | Self::Ended => false,
+            Self::Clerk => CLERK == capability,
             Self::Reader => READER.contains(&capability),
             Self::Writer => READER.contains(&capability) || WRITER.contains(&capability),
             Self::Keeper | Self::Admin => true,
@@ -45,6 +55,8 @@ impl Caller {
     }
 }
 
+/// What is of no use in a workspace: everything there needs another one, and the deployment is none.
+pub(super) const CLERK: &str = "metrics:read";
 /// Use every service, and read everything.
 const READER: &[&str] = &[
     "agent",
@@ -90,18 +102,36 @@ const WRITER: &[&str] = &[
 /// What comes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The service is asked, about this workspace.
+    /// The service is asked, about this workspace; about none, if it has no name.
     Runs { workspace: String },
     /// It is not.
     Refused(ErrorKind),
 }
 
-/// What must come of a request for the named workspace, or for none.
-pub(super) fn outcome(caller: Caller, capability: &str, named: Option<&str>) -> Outcome {
-    let workspace = named.unwrap_or(HOME);
+/// Where something is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In this workspace, or at home.
+    Workspace(Option<&'static str>),
+    /// In two.
+    Unclear,
+    /// In the deployment as a whole.
+    Deployment,
+}
+
+/// What must come of a request.
+pub(super) fn outcome(caller: Caller, capability: &str, place: Place) -> Outcome {
+    let workspace = match place {
+        _ if !caller.is_somebody() => return Outcome::Refused(ErrorKind::AuthRequired),
+        Place::Unclear => return Outcome::Refused(ErrorKind::InvalidRequest),
+        Place::Deployment if caller == Caller::Admin => {
+            return Outcome::Runs { workspace: String::new() };
+        }
+        Place::Deployment => return Outcome::Refused(ErrorKind::AccessDenied),
+        Place::Workspace(named) => named.unwrap_or(HOME),
+    };
     let reaches = workspace == HOME || caller == Caller::Admin;
     Outcome::Refused(match workspace {
-        _ if !caller.is_somebody() => ErrorKind::AuthRequired,
         RESERVED => ErrorKind::InvalidRequest,
         _ if !reaches || !caller.has(capability) => ErrorKind::AccessDenied,
         // Said only to those who would be allowed.

@@ -10,12 +10,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_e2e::raw::{self, Socket};
-use tollgate_e2e::upstream::{Line, Upstream};
+use tollgate_e2e::upstream::{Line, Posted, Upstream};
 use tollgate_e2e::{PASSWORD, Tollgate};
 use tollgate_proto::error::ErrorKind;
 
 use super::ask::{Asked, Sent};
-use super::law::{Caller, HOME, OTHER, Outcome, SHUT};
+use super::law::{CLERK, Caller, HOME, OTHER, Outcome, SHUT};
 use super::{Entry, Way};
 
 /// HTTP requests at once.
@@ -40,8 +40,8 @@ pub(super) struct Stage {
 #[derive(Clone, Default)]
 struct Log {
     posted: Arc<AtomicUsize>,
-    /// The workspace for which a socket was opened last.
-    opened: Arc<Mutex<Option<String>>>,
+    /// The last request without a body.
+    bare: Arc<Mutex<Option<Posted>>>,
 }
 
 impl Stage {
@@ -52,13 +52,17 @@ impl Stage {
             Way::Flow => "flow-service".to_owned(),
             Way::Operation(_) => "service".to_owned(),
             Way::Data(data) => format!("flow-{data}"),
+            Way::Stream => "stream".to_owned(),
+            Way::Metrics => String::new(),
         };
         let services: BTreeSet<_> =
             entries.iter().map(|entry| (table(entry), &entry.service)).collect();
         for (table, service) in services {
             let service = service.replace("any/thing", "*");
             let address = upstream.address;
-            write!(stanzas, "[{table}.\"{service}\"]\nbackend = \"http://{address}/\"\n")?;
+            let stanza = format!("{table}.{service:?}");
+            let stanza = stanza.trim_start_matches('.');
+            write!(stanzas, "[{stanza}]\nbackend = \"http://{address}/\"\n")?;
         }
         let (log, mut service) = (Log::default(), JoinSet::new());
         service.spawn(serve(upstream, log.clone()));
@@ -82,20 +86,26 @@ impl Stage {
     async fn engage(&mut self, caller: Caller) -> anyhow::Result<()> {
         let role = match caller {
             Caller::Nobody => return Ok(()),
-            Caller::Reader | Caller::Keeper => "reader",
-            Caller::Writer => "writer",
-            Caller::Ended | Caller::Admin => "admin",
+            Caller::Clerk => None,
+            Caller::Reader | Caller::Keeper => Some("reader"),
+            Caller::Writer => Some("writer"),
+            Caller::Ended | Caller::Admin => Some("admin"),
         };
+        let roles: Vec<_> = role.into_iter().collect();
         let name = format!("a-{caller:?}");
-        let user = json!({ "username": name, "password": PASSWORD, "roles": [role] });
+        let user = json!({ "username": name, "password": PASSWORD, "roles": roles });
         let made = json!({ "operation": "create-user", "workspace": HOME, "user": user });
         let id = self.tollgate.iam(made).await?["user"]["id"].clone();
         let key = json!({ "user_id": id, "name": "laptop" });
         let made = json!({ "operation": "create-api-key", "key": key });
         let made = self.tollgate.iam(made).await?;
         let key = made["api_key_plaintext"].as_str().context("no key")?.to_owned();
-        if caller == Caller::Keeper {
-            let grant = json!({ "role": "admin", "workspace": HOME });
+        let grant = match caller {
+            Caller::Keeper => Some(json!({ "role": "admin", "workspace": HOME })),
+            Caller::Clerk => Some(json!({ "capability": CLERK, "workspace": HOME })),
+            _ => None,
+        };
+        if let Some(grant) = grant {
             let add = json!({ "operation": "add-user-grant", "user_id": id, "grant": grant });
             self.tollgate.iam(add).await?;
         }
@@ -117,38 +127,47 @@ impl Stage {
         caller: Caller,
         asked: &[Asked<'_>],
     ) -> anyhow::Result<Vec<Outcome>> {
-        let (mut frames, mut posts, mut opens) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut frames, mut posts, mut bare) = (Vec::new(), Vec::new(), Vec::new());
         for (id, asked) in asked.iter().enumerate() {
             match asked.write(id) {
                 Sent::Frame(frame) => frames.push(frame),
                 Sent::Post { path, body } => posts.push((id, path, body)),
-                Sent::Open { path } => opens.push((id, path)),
+                Sent::Bare { method, path } => bare.push((id, asked, method, path)),
             }
         }
         let key = self.keys.get(&caller).map(String::as_str);
         let posts = stream::iter(posts).map(async |(id, path, body)| {
             let (status, reply) = self.tollgate.post(&path, key, &body).await?;
-            anyhow::Ok((id, of_http(id, status, &reply)?))
+            anyhow::Ok((id, of_http(id, asked[id], status, &reply)?))
         });
         let over_http = posts.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
-        let over_socket = self.ask_socket(key, &frames);
+        let over_socket = self.ask_socket(key, &frames, asked);
         let (over_http, over_socket) = tokio::try_join!(over_http, over_socket)?;
         let mut outcomes: Vec<_> = over_http.into_iter().chain(over_socket).collect();
-        for (id, path) in opens {
-            outcomes.push((id, self.ask_open(key, &path).await?));
+        for (id, asked, method, path) in bare {
+            outcomes.push((id, self.ask_bare(key, &asked.entry.way, (method, &path)).await?));
         }
         outcomes.sort_unstable_by_key(|(id, _)| *id);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Asks for a socket, which the service refuses: what comes of it is an HTTP answer in any case.
-    async fn ask_open(&self, key: Option<&str>, path: &str) -> anyhow::Result<Outcome> {
-        let mut headers = HANDSHAKE.map(|(name, value)| (name, value.to_owned())).to_vec();
-        headers.extend(key.map(|key| ("Authorization", format!("Bearer {key}"))));
-        let answer = raw::http(self.tollgate.address, "GET", path, &headers, b"").await?;
-        let mut opened = self.log.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        match (answer.status, opened.take()) {
-            (FULL, Some(workspace)) => Ok(Outcome::Runs { workspace }),
+    /// Asks for a socket or a stream, which the service refuses: what comes of it is an HTTP answer
+    /// of a known length in any case.
+    async fn ask_bare(
+        &self,
+        key: Option<&str>,
+        way: &Way,
+        (method, path): (&str, &str),
+    ) -> anyhow::Result<Outcome> {
+        let bearer = key.map(|key| ("Authorization", format!("Bearer {key}")));
+        let mut headers: Vec<_> = bearer.into_iter().collect();
+        if matches!(way, Way::Data(_)) {
+            headers.extend(HANDSHAKE.map(|(name, value)| (name, value.to_owned())));
+        }
+        let answer = raw::http(self.tollgate.address, method, path, &headers, b"").await?;
+        let mut bare = self.log.bare.lock().unwrap_or_else(PoisonError::into_inner);
+        match (answer.status, bare.take()) {
+            (FULL, Some(asked)) => of_bare(way, &asked),
             (status, None) => refusal(status),
             (status, Some(_)) => anyhow::bail!("{path} is {status}, and the service was asked"),
         }
@@ -158,6 +177,7 @@ impl Stage {
         &self,
         key: Option<&str>,
         frames: &[Value],
+        asked: &[Asked<'_>],
     ) -> anyhow::Result<Vec<(usize, Outcome)>> {
         let mut socket = Socket::open(self.tollgate.address).await?;
         if let Some(key) = key {
@@ -171,7 +191,7 @@ impl Stage {
             let frame = socket.frame().await?;
             let id = usize::try_from(frame["id"].as_u64().context("no id")?)?;
             let outcome = match frame["error"]["type"].as_str() {
-                None => of_service(id, &frame["response"])?,
+                None => of_service(id, asked[id], &frame["response"])?,
                 Some(name) => {
                     let kind = ErrorKind::ALL.iter().find(|kind| kind.as_str() == name);
                     Outcome::Refused(*kind.context("an unknown error")?)
@@ -183,8 +203,8 @@ impl Stage {
     }
 }
 
-fn of_http(id: usize, status: u16, reply: &Value) -> anyhow::Result<Outcome> {
-    if status == 200 { of_service(id, reply) } else { refusal(status) }
+fn of_http(id: usize, asked: Asked<'_>, status: u16, reply: &Value) -> anyhow::Result<Outcome> {
+    if status == 200 { of_service(id, asked, reply) } else { refusal(status) }
 }
 
 fn refusal(status: u16) -> anyhow::Result<Outcome> {
@@ -197,13 +217,29 @@ fn refusal(status: u16) -> anyhow::Result<Outcome> {
     }))
 }
 
-/// What the service tells: it must be this request, and one workspace in all of it.
-fn of_service(id: usize, told: &Value) -> anyhow::Result<Outcome> {
+/// What the service tells: it must be this request, by its name, and one workspace in all of it.
+fn of_service(id: usize, asked: Asked<'_>, told: &Value) -> anyhow::Result<Outcome> {
+    anyhow::ensure!(told["service"] == *asked.entry.service, "{told} is of another service");
     let workspace = told["workspace"].as_str().context("no header")?;
     let body = told["body"].as_object().context("no body")?;
     anyhow::ensure!(body.get("mine") == Some(&json!(id)), "{told} is no answer to {id}");
     anyhow::ensure!(body.get("workspace") == Some(&json!(workspace)), "two workspaces: {told}");
     Ok(Outcome::Runs { workspace: workspace.to_owned() })
+}
+
+/// What the service was told: the workspace of a stream stands in its query too.
+fn of_bare(way: &Way, asked: &Posted) -> anyhow::Result<Outcome> {
+    let workspace = asked.headers.get("tollgate-workspace").cloned().unwrap_or_default();
+    let parts = asked.line.split(['?', '&', ' ']);
+    let told: Vec<_> = parts.filter_map(|part| part.strip_prefix("workspace=")).collect();
+    let expect: &[&str] = match way {
+        Way::Stream => &[&workspace],
+        // The caller's own query, for what knows no workspaces.
+        Way::Metrics => &told,
+        Way::Flow | Way::Operation(_) | Way::Data(_) => &[],
+    };
+    anyhow::ensure!(told == expect, "another workspace: {asked:?}");
+    Ok(Outcome::Runs { workspace })
 }
 
 /// Tells whoever asks what it asked.
@@ -218,14 +254,16 @@ async fn answer(mut line: Line, log: Log) -> anyhow::Result<()> {
     loop {
         let asked = line.posted().await?;
         log.posted.fetch_add(1, Ordering::SeqCst);
-        let workspace = asked.headers.get("tollgate-workspace");
-        if asked.line.starts_with("GET ") {
-            let workspace = workspace.context("no workspace")?.clone();
-            *log.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(workspace);
+        if asked.body.is_empty() {
+            *log.bare.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
             line.send(format!("HTTP/1.1 {FULL} Full\r\ncontent-length: 0\r\n\r\n")).await?;
         } else {
             let body: Value = serde_json::from_str(&asked.body)?;
-            line.answer(&json!({ "workspace": workspace, "body": body })).await?;
+            let told =
+                ["tollgate-workspace", "tollgate-service"].map(|name| asked.headers.get(name));
+            let [workspace, service] = told;
+            let told = json!({ "workspace": workspace, "service": service, "body": body });
+            line.answer(&told).await?;
         }
     }
 }

@@ -130,7 +130,8 @@ async fn group_commit(folder: &Path, writers: u64, seconds: u64) -> anyhow::Resu
     replay::begin(&journal, &state, &seal()?)?;
     let life = Lifecycle::new();
     let feed = Feed::begin(&state, LEASE)?;
-    let writer = Writer::start(Arc::new(journal), state.clone(), seal()?, feed, &life);
+    let writer =
+        Writer::start(Arc::new(journal), state.clone(), seal()?, feed, Arc::default(), &life);
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..writers {

@@ -19,10 +19,12 @@ use crate::audit::{Audit, AuditError, Source};
 use crate::commit::Writer;
 use crate::config::{BootstrapMode, IamSettings, InvalidSettings};
 use crate::draw::DrawError;
+use crate::exposition::Shown;
 use crate::feed::Feed;
 use crate::journal::embedded::{self, Embedded};
 use crate::journal::{Journal, JournalError, replay};
 use crate::last_used::LastUsed;
+use crate::metrics::Metrics;
 use crate::operation::{Context, bootstrap, signing};
 use crate::passwords::{Passwords, Pool};
 use crate::refused::Refused;
@@ -173,6 +175,7 @@ pub async fn start(
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
     let bootstrap_available = bootstrap::is_available(&context).map_err(StartError::Seed)?;
     let journal = context.journal.id();
+    lifecycle.metrics.add(Arc::new(Shown::of(&context)));
     http::serve(listener, context, secret, lifecycle);
     tracing::info!(%address, %journal, bootstrap_available, "iam is listening");
     Ok(Running { address, journal, bootstrap_available })
@@ -274,18 +277,20 @@ async fn assemble(
     lifecycle: &Lifecycle,
 ) -> Result<Context, StartError> {
     let Stored { journal, state, feed, seal, signing_key } = stored;
+    let metrics = Arc::<Metrics>::default();
     let writer = Writer::start(
         Arc::clone(&journal),
         state.clone(),
         seal.clone(),
         Arc::clone(&feed),
+        Arc::clone(&metrics),
         lifecycle,
     );
     let audit = match settings.audit_file() {
         Some(path) => {
             let (journal, state, seal) = (Arc::clone(&journal), state.clone(), seal.clone());
             let source = Source { journal, state, seal, committed: writer.committed() };
-            Audit::start(&path, source, Arc::clone(&clock), lifecycle).await?
+            Audit::start(&path, source, Arc::clone(&clock), Arc::clone(&metrics), lifecycle).await?
         }
         None => Audit::OFF,
     };
@@ -293,11 +298,13 @@ async fn assemble(
     let keep = Arc::clone(&last_used).keep(Arc::clone(&journal), lifecycle.stop.clone());
     lifecycle.tasks.spawn(keep);
     let stop = lifecycle.stop.clone();
-    let keep = snapshots::keep(Arc::clone(&journal), state.clone(), seal.clone(), stop);
+    let counted = Arc::clone(&metrics);
+    let keep = snapshots::keep(Arc::clone(&journal), state.clone(), seal.clone(), counted, stop);
     lifecycle.tasks.spawn(keep);
     Ok(Context {
         tasks: lifecycle.tasks.clone(),
         audit,
+        metrics,
         last_used,
         tokens: Tokens::new(seal, journal.id(), settings.signing_key_grace.0),
         passwords: Passwords::new(settings.password, Pool::start().map_err(StartError::Threads)?)?,

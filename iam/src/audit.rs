@@ -25,6 +25,7 @@ use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::journal::{Journal, JournalError};
+use crate::metrics::Metrics;
 use crate::seal::Seal;
 use crate::state::{Read, State};
 use task::Task;
@@ -86,7 +87,9 @@ pub struct Audit(Option<Handle>);
 #[derive(Debug, Clone)]
 struct Handle {
     queue: mpsc::Sender<Line>,
+    /// Those that have no line yet which says so.
     dropped: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
     clock: SharedClock,
     node: Arc<str>,
     key: AuditKey,
@@ -103,12 +106,14 @@ impl Audit {
         path: &Path,
         source: Source,
         clock: SharedClock,
+        metrics: Arc<Metrics>,
         lifecycle: &Lifecycle,
     ) -> Result<Self, AuditError> {
         let (queue, lines) = mpsc::channel(QUEUE);
         let handle = Handle {
             queue,
             dropped: Arc::default(),
+            metrics,
             clock,
             node: node(),
             key: source.seal.audit_key().clone(),
@@ -126,6 +131,7 @@ impl Handle {
     fn write(&self, line: Line) {
         if self.queue.try_send(line).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.metrics.audit_lines_dropped.inc();
         }
     }
 }

@@ -20,6 +20,7 @@ use tollgate_runtime::lifecycle::{Fault, Lifecycle};
 
 use crate::feed::{self, Feed};
 use crate::journal::{Committed, Journal, JournalError, replay};
+use crate::metrics::Metrics;
 use crate::policy::Allowed;
 use crate::record::{Change, Outcome};
 use crate::refused::Refused;
@@ -96,12 +97,13 @@ impl Writer {
         state: State,
         seal: Seal,
         feed: Arc<Feed>,
+        metrics: Arc<Metrics>,
         lifecycle: &Lifecycle,
     ) -> Self {
         let (queue, proposals) = mpsc::channel(QUEUE);
         let (newest, committed) = watch::channel(Seq(0));
         let fault = lifecycle.fault.clone();
-        let task = Task { journal, state, seal, feed, proposals, newest, fault };
+        let task = Task { journal, state, seal, feed, metrics, proposals, newest, fault };
         lifecycle.tasks.spawn(task.run());
         Self { queue, committed }
     }
@@ -125,6 +127,7 @@ struct Task {
     state: State,
     seal: Seal,
     feed: Arc<Feed>,
+    metrics: Arc<Metrics>,
     proposals: mpsc::Receiver<Waiting>,
     newest: watch::Sender<Seq>,
     fault: Fault,
@@ -173,12 +176,14 @@ impl Task {
                 return VecDeque::new();
             }
         };
-        let Some(Draft { open, row, events }) = group.entry.take() else {
+        let Some(Draft { open, row, changes, events }) = group.entry.take() else {
             return group.answer();
         };
         let seq = row.seq;
         match self.journal.commit(open, row).await {
             Ok(Committed::Ours) => {
+                self.metrics.commits.inc();
+                self.metrics.changes.add(changes as u64);
                 self.tell(seq, events);
                 group.answer()
             }

@@ -69,6 +69,11 @@ impl Feed {
         }
     }
 
+    /// How many gateways are alive.
+    pub fn gateways(&self) -> usize {
+        self.listeners.alive()
+    }
+
     /// Whether anything follows from this entry.
     pub fn tells(&self, seq: Seq) -> bool {
         self.recent.tells(seq)

@@ -38,6 +38,7 @@ use crate::config::BootstrapMode;
 use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::last_used::LastUsed;
+use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::record::Outcome;
 use crate::refused::Refused;
@@ -57,6 +58,8 @@ pub struct Context {
     pub journal: Arc<dyn Journal>,
     /// The only way to change anything.
     pub writer: Writer,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// What gateways hear of it.
     pub feed: Arc<Feed>,
     /// What leaves no entry is written down there.
@@ -125,7 +128,10 @@ pub async fn operate(
     };
     if let Some(seq) = answered.seq.filter(|seq| context.feed.tells(*seq)) {
         // Whoever was told that it is done shall not see it otherwise.
-        context.feed.receipt(seq, RECEIPT).await;
+        let receipt = context.feed.receipt(seq, RECEIPT).await;
+        if receipt.behind > 0 {
+            context.metrics.receipts_late.inc();
+        }
     }
     answered.reply.bootstrap_available = bootstrap::is_available(context)?;
     Ok(answered)

@@ -51,6 +51,11 @@ impl Passwords {
             .map_err(|weakness| Refused::WeakPassword(weakness.to_string()))
     }
 
+    /// How many are hashed, and how many wait.
+    pub fn load(&self) -> (usize, usize) {
+        self.pool.load()
+    }
+
     /// Waits for a place in the pool.
     pub async fn permit(&self) -> Result<Permit, Refused> {
         self.pool.permit().await

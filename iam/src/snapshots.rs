@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::snapshot::{self, Snapshot};
 use crate::journal::{Journal, JournalError};
+use crate::metrics::{self, Metrics};
 use crate::seal::Seal;
 use crate::state::{Read, State};
 
@@ -19,8 +20,14 @@ pub const EVERY: u64 = 10_000;
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// Takes snapshots until the stop.
-pub async fn keep(journal: Arc<dyn Journal>, state: State, seal: Seal, stop: CancellationToken) {
-    keep_every(EVERY, journal, state, seal, stop).await;
+pub async fn keep(
+    journal: Arc<dyn Journal>,
+    state: State,
+    seal: Seal,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    keep_every(EVERY, journal, state, seal, metrics, stop).await;
 }
 
 async fn keep_every(
@@ -28,6 +35,7 @@ async fn keep_every(
     journal: Arc<dyn Journal>,
     state: State,
     seal: Seal,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
     let mut newest = match newest(&*journal, &seal).await {
@@ -38,6 +46,7 @@ async fn keep_every(
             0
         }
     };
+    metrics.snapshot_seq.set(metrics::seq(newest));
     while tokio::time::timeout(PERIOD, stop.cancelled()).await.is_err() {
         let due = state.view().map(|view| view.position().seq.0 >= newest.saturating_add(every));
         if !matches!(due, Ok(true)) {
@@ -46,6 +55,7 @@ async fn keep_every(
         match snapshot::save(&*journal, &state, &seal).await {
             Ok(position) => {
                 newest = position.seq.0;
+                metrics.snapshot_seq.set(metrics::seq(newest));
                 tracing::info!(seq = %position.seq, "a snapshot was taken");
             }
             Err(error) => {
@@ -70,10 +80,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_snapshot_is_taken_whenever_there_are_enough_entries() {
         let node = Node::embedded();
-        let stop = CancellationToken::new();
+        let (stop, metrics) = (CancellationToken::new(), Arc::<Metrics>::default());
         let run = || {
             let (journal, state) = (Arc::clone(&node.journal), node.state.clone());
-            keep_every(3, journal, state, seal(), stop.clone())
+            keep_every(3, journal, state, seal(), Arc::clone(&metrics), stop.clone())
         };
         let mut kept = tokio::task::JoinSet::new();
         kept.spawn(run());
@@ -84,6 +94,7 @@ mod tests {
             taken.push(newest(&*node.journal, &seal()).await.unwrap());
         }
         assert_eq!(taken, [0, 0, 3, 3, 3, 6, 6]);
+        assert_eq!(metrics.snapshot_seq.get(), 6);
         stop.cancel();
         kept.join_all().await;
     }

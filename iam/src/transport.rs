@@ -17,6 +17,7 @@ use tollgate_proto::ids::Seq;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::audit::{Answered, Asked};
+use crate::metrics::Counting;
 use crate::operation::{self, Context, Request, access};
 use crate::policy::Denied;
 use crate::refused::Refused;
@@ -37,6 +38,7 @@ impl Rim {
         let id = call.id;
         let mark = newest(&self.context);
         let asked = Asked::of(&call, &self.context.audit);
+        let counting = Counting::of(&call.question);
         let done = match self.admission.admit(&call.question) {
             Ok(place) => self.ask_in_time(place, call).await,
             Err(refused) => Err(refused).into(),
@@ -44,6 +46,7 @@ impl Rim {
         if let Some(asked) = asked {
             asked.answered(&self.context.audit, done.answered());
         }
+        counting.end(&self.context.metrics, done.outcome.as_ref().err());
         let Done { seq, outcome, .. } = done;
         let outcome = outcome.unwrap_or_else(|refused| {
             tracing::debug!(request.id = %id, %refused, "refused");
@@ -56,6 +59,7 @@ impl Rim {
     /// Answers a poll of the feed. A process that stops tells what it knows by then.
     async fn news(&self, poll: Poll) -> News {
         let (feed, journal) = (&self.context.feed, self.context.journal.id());
+        self.context.metrics.feed_polls.inc();
         let stop = &self.lifecycle.stop;
         feed.news(journal, poll, stop.cancelled()).await
     }

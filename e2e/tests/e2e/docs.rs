@@ -34,7 +34,9 @@ fn every_setting_is_documented() {
 #[test]
 fn every_metric_is_documented() {
     let gateway = tollgate_gateway::metrics().unwrap();
-    let sources: [(&str, &dyn Source); 2] = [("Gateway", &gateway), ("Process", &Process::new())];
+    let iam = tollgate_iam::metrics::Metrics::default();
+    let sources: [(&str, &dyn Source); 3] =
+        [("Gateway", &gateway), ("IAM", &iam), ("Process", &Process::new())];
     let mut text = "# Metrics\n\n\
          `GET /metrics` on `gateway.admin_listen` and `iam.admin_listen`, as OpenMetrics text; `tollgate` shows \
          those of both\nservices on `gateway.admin_listen`. [OPERATIONS.md](OPERATIONS.md) says what to watch.\n\n\

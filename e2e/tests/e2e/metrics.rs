@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
-use tollgate_e2e::{Tollgate, raw};
+use tollgate_e2e::{PASSWORD, Tollgate, raw};
 
 /// Every sample, by its name and labels.
 async fn scrape(tollgate: &Tollgate) -> anyhow::Result<BTreeMap<String, f64>> {
@@ -24,8 +24,13 @@ async fn scrape(tollgate: &Tollgate) -> anyhow::Result<BTreeMap<String, f64>> {
 
 #[track_caller]
 fn check(samples: &BTreeMap<String, f64>, expect: &[(&str, f64)]) {
+    check_of("gateway", samples, expect);
+}
+
+#[track_caller]
+fn check_of(service: &str, samples: &BTreeMap<String, f64>, expect: &[(&str, f64)]) {
     for (name, value) in expect {
-        let name = format!("tollgate_gateway_{name}");
+        let name = format!("tollgate_{service}_{name}");
         assert_eq!(samples.get(&name), Some(value), "{name} in {samples:#?}");
     }
 }
@@ -108,5 +113,44 @@ async fn http_requests_are_counted_by_their_route() -> anyhow::Result<()> {
         ],
     );
     assert!(!samples.keys().any(|name| name.contains("hidden") || name.contains("such")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn iam_counts_what_it_is_asked_and_what_it_writes() -> anyhow::Result<()> {
+    let tollgate = Tollgate::start().await?;
+    let at_first = scrape(&tollgate).await?;
+    let seq = at_first["tollgate_iam_journal_seq"];
+    tollgate.user("ann", "reader").await?;
+    let login = json!({ "username": "ann", "password": PASSWORD });
+    assert_eq!(tollgate.post("/api/v1/auth/login", None, &login).await?.0, 200);
+    let wrong = json!({ "username": "ann", "password": "another one than that" });
+    for status in [401, 401, 401, 401, 401, 429] {
+        assert_eq!(tollgate.post("/api/v1/auth/login", None, &wrong).await?.0, status);
+    }
+
+    let samples = scrape(&tollgate).await?;
+    let commits = samples["tollgate_iam_commits_total"];
+    assert!(samples["tollgate_iam_changes_total"] > commits);
+    assert!(samples["tollgate_iam_feed_polls_total"] > 0.0);
+    check_of(
+        "iam",
+        &samples,
+        &[
+            (r#"logins_total{outcome="ok"}"#, 1.0),
+            (r#"logins_total{outcome="refused"}"#, 5.0),
+            (r#"logins_total{outcome="busy"}"#, 1.0),
+            (r#"questions_total{question="operate",outcome="refused"}"#, 5.0),
+            (r#"questions_total{question="authenticate",outcome="ok"}"#, 1.0),
+            // A workspace that is there, a user, a key.
+            ("journal_seq", seq + 2.0),
+            ("gateways", 1.0),
+            ("hashes_running", 0.0),
+            ("hashes_waiting", 0.0),
+            ("snapshot_seq", 0.0),
+            ("audit_lines_dropped_total", 0.0),
+            ("receipts_late_total", 0.0),
+        ],
+    );
     Ok(())
 }

@@ -18,6 +18,7 @@ use super::file::{Finding, Found, Opened, Trail};
 use super::{AuditError, Handle, Source, change, scan};
 use crate::hash::Hash;
 use crate::journal::JournalError;
+use crate::metrics::{self, Metrics};
 use crate::times;
 
 /// How many lines are written at a time.
@@ -35,6 +36,7 @@ pub(super) struct Task {
     /// Those that were received, and are not written yet.
     batch: Vec<Line>,
     dropped: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
     clock: SharedClock,
     node: Arc<str>,
     /// What of the journal is to be written next.
@@ -80,6 +82,7 @@ impl Task {
             lines,
             batch: Vec::new(),
             dropped: Arc::clone(&handle.dropped),
+            metrics: Arc::clone(&handle.metrics),
             clock: Arc::clone(&handle.clock),
             node: Arc::clone(&handle.node),
             next,
@@ -128,6 +131,8 @@ impl Task {
                 tracing::error!(error = cause, "audit lines of changes are late");
                 self.due.get_or_insert(Instant::now() + SYNC);
             }
+            let behind = (newest.0 + 1).saturating_sub(self.next.seq.0);
+            self.metrics.audit_entries_behind.set(metrics::seq(behind));
             if matches!(wake, Wake::Due | Wake::End) {
                 self.due = None;
                 if let Err(error) = self.sync().await {
@@ -178,6 +183,8 @@ impl Task {
         let lost = lines.len() as u64 - u64::from(dropped > 0) + dropped;
         if let Err(error) = self.append(lines).await {
             self.dropped.fetch_add(lost, Ordering::Relaxed);
+            // Those of before are counted already.
+            self.metrics.audit_lines_dropped.add(lost - dropped);
             let cause = &error as &dyn std::error::Error;
             tracing::error!(error = cause, "audit lines cannot be written");
         }

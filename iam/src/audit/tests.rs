@@ -34,10 +34,18 @@ impl Trail {
         let life = Lifecycle::new();
         let (journal, state) = (Arc::clone(&self.node.journal), self.node.state.clone());
         let feed = Feed::begin(&state, std::time::Duration::from_secs(5)).unwrap();
-        let writer = Writer::start(Arc::clone(&journal), state.clone(), seal(), feed, &life);
+        let metrics = Arc::<crate::metrics::Metrics>::default();
+        let writer = Writer::start(
+            Arc::clone(&journal),
+            state.clone(),
+            seal(),
+            feed,
+            Arc::clone(&metrics),
+            &life,
+        );
         let source = Source { journal, state, seal: seal(), committed: writer.committed() };
         let clock = ManualClock::at_ms(1_800_000_000_000);
-        let audit = Audit::start(&self.path(), source, clock, &life).await.unwrap();
+        let audit = Audit::start(&self.path(), source, clock, metrics, &life).await.unwrap();
         (writer, audit, life)
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub(super) open: Open,
     /// The entry.
     pub(super) row: Row,
+    /// How much it changes.
+    pub(super) changes: usize,
     /// What gateways are told of it.
     pub(super) events: Vec<Event>,
 }
@@ -59,8 +61,8 @@ impl Group {
             Filling { open, entry, changes: 0, bytes: 0, decided: Vec::new(), rest: waiting };
         match filling.fill().and_then(|()| filling.seal(&before.head, seal)) {
             Ok(sealed) => {
-                let Filling { open, decided, rest, .. } = filling;
-                let entry = sealed.map(|(row, events)| Draft { open, row, events });
+                let Filling { open, changes, decided, rest, .. } = filling;
+                let entry = sealed.map(|(row, events)| Draft { open, row, changes, events });
                 Ok(Self { entry, decided, rest })
             }
             Err(error) => {

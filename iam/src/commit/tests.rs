@@ -20,7 +20,14 @@ use tollgate_proto::ids::{GrantId, JournalId};
 fn start(node: &Node) -> (Writer, Lifecycle) {
     let life = Lifecycle::new();
     let feed = Feed::begin(&node.state, Duration::from_secs(5)).unwrap();
-    let writer = Writer::start(Arc::clone(&node.journal), node.state.clone(), seal(), feed, &life);
+    let writer = Writer::start(
+        Arc::clone(&node.journal),
+        node.state.clone(),
+        seal(),
+        feed,
+        Arc::default(),
+        &life,
+    );
     (writer, life)
 }
 

@@ -86,6 +86,11 @@ impl Listeners {
         }
     }
 
+    /// How many were heard within the lease.
+    pub(super) fn alive(&self) -> usize {
+        self.all().values().filter(|listener| listener.heard.elapsed() < self.lease).count()
+    }
+
     fn count(&self, seq: Seq, begun: Instant) -> Receipt {
         let mut receipt =
             Receipt { marked: 0, behind: 0, closed: 0, cancelled: 0, took: begun.elapsed() };
@@ -149,9 +154,10 @@ mod tests {
         listeners.heard(gateway(1), Some(Seq(8)), &[]);
         advance(LEASE.checked_sub(Duration::from_millis(100)).unwrap()).await;
         let frozen = listeners.receipt(Seq(9), LEASE).await;
-        assert_eq!((frozen.marked, frozen.behind), (0, 0));
+        assert_eq!((frozen.marked, frozen.behind, listeners.alive()), (0, 0, 0));
         // One that begins anew knows nothing of before.
         listeners.heard(gateway(1), None, &[]);
         assert_eq!(listeners.receipt(Seq(1), PATIENCE).await.behind, 1);
+        assert_eq!(listeners.alive(), 1);
     }
 }

@@ -29,6 +29,7 @@ pub type Work = Box<dyn FnOnce() + Send>;
 /// The threads and the places before them. They end with the last clone.
 #[derive(Debug, Clone)]
 pub struct Pool {
+    threads: usize,
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
     work: SyncSender<Work>,
@@ -61,7 +62,14 @@ impl Pool {
         let (work, queue) = sync_channel(threads);
         let running = Arc::new(Semaphore::new(threads));
         let places = Arc::new(Semaphore::new(threads + QUEUE));
-        (Self { running, places, work }, queue)
+        (Self { threads, running, places, work }, queue)
+    }
+
+    /// How many have a thread, and how many wait for one.
+    pub fn load(&self) -> (usize, usize) {
+        let running = self.threads.saturating_sub(self.running.available_permits());
+        let taken = (self.threads + QUEUE).saturating_sub(self.places.available_permits());
+        (running, taken.saturating_sub(running))
     }
 
     /// Waits for a place.
@@ -127,6 +135,7 @@ mod tests {
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
         assert!(matches!(pool.permit().await, Err(Refused::TooMany { .. })));
+        assert_eq!(pool.load(), (threads, QUEUE));
         for refused in waiting.await {
             assert!(matches!(refused, Err(Refused::TooMany { .. })));
         }

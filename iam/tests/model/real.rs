@@ -75,7 +75,15 @@ pub(crate) async fn start(
     let context = Context {
         audit: Audit::OFF,
         tasks: life.tasks.clone(),
-        writer: Writer::start(Arc::clone(&journal), state.clone(), seal(), Arc::clone(&feed), life),
+        writer: Writer::start(
+            Arc::clone(&journal),
+            state.clone(),
+            seal(),
+            Arc::clone(&feed),
+            Arc::default(),
+            life,
+        ),
+        metrics: Arc::default(),
         feed,
         passwords: Passwords::new(PASSWORDS, pool).unwrap(),
         throttle: Throttle::new(Arc::clone(&shared)),

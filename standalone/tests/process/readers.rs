@@ -7,13 +7,14 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tollgate_e2e::process::{PATIENCE, Server};
 use tollgate_e2e::raw::Socket;
 
 use crate::folder;
 
 const READERS: usize = 6;
+const WRITE_STALL: Duration = Duration::from_secs(2);
 /// Its answer is twice as long: more than the buffers of two kernels hold.
 const REQUEST: usize = 7 << 20;
 
@@ -28,7 +29,8 @@ fn resident(server: &Server) -> Result<usize> {
 async fn who_stops_reading_is_closed_and_nobody_else_notices() -> Result<()> {
     let folder = folder();
     let mut command = folder.command();
-    command.env("TOLLGATE_GATEWAY__LIMITS__WRITE_STALL", "2s");
+    let stall = format!("{}s", WRITE_STALL.as_secs());
+    command.env("TOLLGATE_GATEWAY__LIMITS__WRITE_STALL", stall);
     // It says why it closes a socket.
     let server = Server::start(command.env("TOLLGATE_LOG__LEVEL", "tollgate_gateway=info"));
     let (key, address) = (server.claim(), server.address);
@@ -72,6 +74,9 @@ async fn who_stops_reading_is_closed_and_nobody_else_notices() -> Result<()> {
             assert_eq!(code, 4430);
         }
     }
+    // The answer has begun to come, and is left alone for twice as long as it may be.
+    timeout(PATIENCE, over_http.readable()).await??;
+    sleep(2 * WRITE_STALL).await;
     let mut answer = Vec::new();
     // It may end with a reset.
     let _ = timeout(PATIENCE, over_http.read_to_end(&mut answer)).await?;

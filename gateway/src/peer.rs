@@ -30,7 +30,7 @@ impl Peer {
         if !proxies.contain(self.address) {
             return self;
         }
-        let secure = self.secure || last_of(headers, &FORWARDED_PROTO) == Some("https");
+        let secure = self.secure || is_https_all_the_way(headers);
         let mut address = self.address;
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
         let hops = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
@@ -46,9 +46,12 @@ impl Peer {
     }
 }
 
-fn last_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
-    line.rsplit(',').next().map(str::trim)
+/// Whether every proxy that says how it was asked was asked under TLS, and one does. A value that a
+/// client wrote itself can only make it less.
+fn is_https_all_the_way(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(FORWARDED_PROTO).iter();
+    let mut hops = lines.flat_map(|line| line.to_str().unwrap_or_default().split(',')).peekable();
+    hops.peek().is_some() && hops.all(|hop| hop.trim().eq_ignore_ascii_case("https"))
 }
 
 /// An address as proxies write it: bare, with a port, in brackets.
@@ -160,7 +163,10 @@ mod tests {
             peer.behind(&proxies, &headers(&[(FORWARDED_PROTO, proto)])).secure
         };
         assert!(secure("10.0.0.1", "https"));
+        assert!(secure("10.0.0.1", "https, HTTPS"));
         assert!(!secure("10.0.0.1", "https, http"));
+        assert!(!secure("10.0.0.1", "http, https"));
+        assert!(!secure("10.0.0.1", ""));
         assert!(!secure("10.0.0.1", "http"));
         assert!(!secure("10.0.0.2", "https"));
     }

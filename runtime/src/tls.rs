@@ -9,9 +9,10 @@ mod connector;
 mod tests;
 
 use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -117,9 +118,11 @@ impl TlsSettings {
         Ok(config)
     }
 
-    fn stamp(&self) -> [Option<(SystemTime, u64)>; 2] {
-        let of = |metadata: Metadata| Some((metadata.modified().ok()?, metadata.len()));
-        [&self.certificate_file, &self.key_file].map(|path| path.metadata().ok().and_then(of))
+    /// Differs when a file was written, replaced, or given to others: the log may have asked for
+    /// that.
+    fn stamp(&self) -> [Option<(u64, i64, i64)>; 2] {
+        let of = |metadata: Metadata| (metadata.ino(), metadata.ctime(), metadata.ctime_nsec());
+        [&self.certificate_file, &self.key_file].map(|path| path.metadata().ok().map(of))
     }
 }
 

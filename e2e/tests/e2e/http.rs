@@ -14,6 +14,26 @@ async fn a_fresh_deployment_is_claimed_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_workspace_that_is_no_name_is_not_taken_for_none() -> anyhow::Result<()> {
+    let tollgate = Tollgate::start().await?;
+    let ask = async |token: Option<&str>, workspace: Value| {
+        let body = json!({ "workspace": workspace, "prompt": "hello" });
+        let (status, _) =
+            tollgate.post("/api/v1/flow/default/service/prompt", token, &body).await?;
+        anyhow::Ok(status)
+    };
+    let admin = Some(tollgate.admin_key.as_str());
+    for workspace in [json!("default"), json!(""), json!(null)] {
+        assert_eq!(ask(admin, workspace).await?, 200);
+    }
+    for workspace in [json!(["default"]), json!({}), json!(7), json!(false)] {
+        assert_eq!(ask(admin, workspace.clone()).await?, 400);
+        assert_eq!(ask(None, workspace).await?, 401);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn logins_that_fail_look_alike() -> anyhow::Result<()> {
     let tollgate = Tollgate::start().await?;
     tollgate.user("ann", "reader").await?;

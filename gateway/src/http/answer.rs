@@ -1,11 +1,14 @@
 //! What HTTP callers are answered.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 use tollgate_proto::error::{ErrorKind, WireError};
 
 use super::body::{Bounded, Fault, Pace};
@@ -13,6 +16,8 @@ use crate::reply;
 
 /// How much of a body beyond its limit is taken in for the sake of the answer.
 const MOST_SKIPPED: usize = 16 << 20;
+/// How long its next piece may take.
+const LULL: Duration = Duration::from_secs(1);
 /// When whoever found no room may try again.
 const COME_BACK_AFTER_MS: u64 = 5_000;
 
@@ -69,7 +74,12 @@ pub(super) async fn read_body(
     most: usize,
     pace: Pace,
 ) -> Result<String, Response> {
-    let mut body = Bounded::new(unencoded(request)?, most, pace);
+    let body = unencoded(request)?;
+    if body.size_hint().lower() > most as u64 {
+        skip(body).await;
+        return Err(bad_body(Fault::TooLarge));
+    }
+    let mut body = Bounded::new(body, most, pace);
     match (&mut body).collect().await {
         Ok(read) => {
             String::from_utf8(read.to_bytes().into()).map_err(|_| bad_request("invalid json"))
@@ -106,10 +116,10 @@ pub(super) fn bad_body(fault: Fault) -> Response {
 }
 
 /// Takes in some more of a body that is refused: a client that reads no answer before all is sent
-/// would find the connection closed instead.
+/// would find the connection closed instead. One that sends nothing more is not waited for.
 pub(super) async fn skip(body: Body) {
     let mut rest = Bounded::new(body, MOST_SKIPPED, Pace::Stranger);
-    while let Some(Ok(_)) = rest.frame().await {}
+    while let Ok(Some(Ok(_))) = timeout(LULL, rest.frame()).await {}
 }
 
 fn json(status: StatusCode, body: String) -> Response {

@@ -119,10 +119,16 @@ async fn call(
         Ok(flow) => flow.map(Cow::Owned),
         Err(error) => return refuse(&error),
     };
+    let workspace = match workspace_of(&object) {
+        Ok(workspace) => workspace,
+        // Whoever is nobody hears that first.
+        Err(_) if identity.is_none() => None,
+        Err(reason) => return bad_request(reason),
+    };
     let asked = Request {
         service: Cow::Borrowed(service),
         flow,
-        workspace: object.text("workspace").map(|name| name.into_owned().into()),
+        workspace: workspace.map(Into::into),
         body: Ok(object),
         deadline: None,
         traceparent: traceparent(headers),
@@ -174,6 +180,16 @@ fn parse(body: &str, limits: Limits) -> Result<Object<'_>, &'static str> {
         ObjectError::DuplicateKey => "a key is repeated",
         ObjectError::BeyondLimits => "nested too deep, too many members or a number too long",
     })
+}
+
+/// The workspace that a body names. What is no name is not taken for none: the call would go on
+/// somewhere else.
+fn workspace_of(body: &Object<'_>) -> Result<Option<String>, &'static str> {
+    let Some(named) = body.get("workspace").filter(|named| named.get() != "null") else {
+        return Ok(None);
+    };
+    let name = named.text().ok_or("the workspace is no text")?;
+    Ok((!name.is_empty()).then(|| name.into_owned()))
 }
 
 /// Said before authentication: the registry is no secret, and clients of old expect it so.

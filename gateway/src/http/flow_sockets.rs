@@ -59,7 +59,7 @@ async fn open(
     direction: Direction,
     mut request: Request,
 ) -> Result<Response, Response> {
-    let Handshake { accept, upgrade } = Handshake::take(&mut request).await?;
+    let Handshake { accept, upgrade } = Handshake::take(&mut request)?;
     let source = source_of(&request);
     let (head, _) = request.into_parts();
     let origin = head.headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));

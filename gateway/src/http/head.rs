@@ -6,7 +6,7 @@
 //! Never: a repair. Who sends such a head is broken or hostile.
 
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CONNECTION, HOST, TRANSFER_ENCODING};
+use axum::http::header::{AUTHORIZATION, CONNECTION, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,8 +15,11 @@ use super::answer::{bad_request, wrong_method};
 
 /// Passes on requests whose head has one meaning.
 pub(super) async fn check(request: Request, next: Next) -> Response {
-    if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
-        return closing(wrong_method().await.into_response());
+    match *request.method() {
+        Method::TRACE | Method::CONNECT => return closing(wrong_method().await.into_response()),
+        // A route for GET would take it, and do all of the work.
+        Method::HEAD => return wrong_method().await.into_response(),
+        _ => {}
     }
     if let Err(reason) = check_fields(request.headers(), request.version()) {
         return closing(bad_request(reason));
@@ -38,6 +41,10 @@ fn check_fields(headers: &HeaderMap, version: Version) -> Result<(), &'static st
     }
     if count(&AUTHORIZATION) > 1 {
         return Err("Authorization is repeated");
+    }
+    // RFC 6454 §7.3.
+    if count(&ORIGIN) > 1 {
+        return Err("Origin is repeated");
     }
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     match (encodings.next(), encodings.next()) {

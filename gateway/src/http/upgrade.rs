@@ -9,7 +9,7 @@ use axum::http::header::{
     CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
     USER_AGENT,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
 use hyper::upgrade::{OnUpgrade, Parts};
@@ -19,7 +19,6 @@ use tollgate_proto::close::CloseCode;
 use tollgate_proto::iam::Via;
 use tollgate_proto::secret::SecretString;
 
-use super::answer::wrong_method;
 use super::calls::bearer;
 use super::query::Query;
 use crate::handles::{Handles, Rules};
@@ -37,7 +36,7 @@ pub(super) async fn socket(
     Extension(seat): Extension<Arc<Seat>>,
     mut request: Request,
 ) -> Response {
-    let Handshake { accept, upgrade } = match Handshake::take(&mut request).await {
+    let Handshake { accept, upgrade } = match Handshake::take(&mut request) {
         Ok(handshake) => handshake,
         Err(refusal) => return refusal,
     };
@@ -81,11 +80,8 @@ pub(super) struct Handshake {
 
 impl Handshake {
     /// Takes it out of a request.
-    pub(super) async fn take(request: &mut Request) -> Result<Self, Response> {
-        // A route for GET takes HEAD too.
-        if request.method() != Method::GET {
-            return Err(wrong_method().await.into_response());
-        }
+    #[expect(clippy::result_large_err, reason = "an answer is an answer")]
+    pub(super) fn take(request: &mut Request) -> Result<Self, Response> {
         let accept = check_handshake(request.headers()).map_err(|(status, text)| {
             let version = [(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))];
             match status {

@@ -84,7 +84,9 @@ fn read_http(stanza: &HttpStanza) -> Result<HttpSettings, String> {
         None => None,
     };
     let address = |url: &String| {
-        Address::parse(url, trusted.as_ref()).map_err(|error| format!("{url:?} {error}"))
+        // What may hold a password is not shown.
+        let shown = if url.contains('@') { "a url".to_owned() } else { format!("{url:?}") };
+        Address::parse(url, trusted.as_ref()).map_err(|error| format!("{shown} {error}"))
     };
     let addresses: Vec<Address> = stanza.urls.iter().map(address).collect::<Result<_, _>>()?;
     if addresses.is_empty() {

@@ -98,7 +98,7 @@ fn a_file_that_could_open_a_hole_fails_the_start() {
     check_http("urls = [\"h:9\"]", "\"h:9\" is not a URL like \"http://127.0.0.1:9000/\"");
     check_http("urls = [\"https://h/\"]", "\"https://h/\" is https://, and no ca_file says");
     check_http("urls = []\nca_file = \"/no\"", "ca_file: /no: ");
-    check_http("urls = [\"http://a:b@h/\"]", "must not hold a user or password");
+    check_http("urls = [\"http://a:b@h/\"]", "[backend.x] a url must not hold a user or password");
     check_http("url = \"http://h/\"", "unknown field `url`");
     check_http("url = \"http://h/\"", "in `backend.x`");
     check_http("urls = [\"http://h/\"]\nmax_inflight = 0", "would refuse every call");

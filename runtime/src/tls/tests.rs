@@ -61,4 +61,17 @@ async fn files_that_change_are_read_again_and_broken_ones_change_nothing() {
     tokio::time::sleep(EVERY * 2).await;
     assert!(connects(&acceptor, &second).await);
     assert!(!connects(&acceptor, &first).await);
+
+    // A key that others may read is refused, and taken once its owner has done what the log says.
+    let mode = |mode| {
+        std::fs::set_permissions(&settings.key_file, std::fs::Permissions::from_mode(mode))
+            .unwrap();
+    };
+    let third = write_pair(&folder);
+    mode(0o644);
+    tokio::time::sleep(EVERY * 2).await;
+    assert!(!connects(&acceptor, &third).await);
+    mode(0o600);
+    tokio::time::sleep(EVERY * 2).await;
+    assert!(connects(&acceptor, &third).await);
 }

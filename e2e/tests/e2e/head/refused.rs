@@ -1,6 +1,9 @@
 //! What has two meanings, or none, is refused; by hyper or by us.
 
+use std::time::Duration;
+
 use anyhow::Context;
+use tokio::time::Instant;
 use tollgate_e2e::Tollgate;
 use tollgate_e2e::frames::{Seen, Wire};
 use tollgate_e2e::raw::Socket;
@@ -83,6 +86,21 @@ async fn fields_that_name_one_thing_stand_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_body_that_is_announced_too_long_is_not_waited_for() -> anyhow::Result<()> {
+    let tollgate = Tollgate::start().await?;
+    let mut line = Line::open(tollgate.address).await?;
+    line.write(
+        post("Content-Length: 9437184\r\n", "{").replace("bootstrap-status", "login").as_bytes(),
+    )
+    .await?;
+    let asked = Instant::now();
+    assert_eq!(line.status().await?, 413);
+    // Long before the time that a body may take.
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_upgrade_is_one_request_without_a_body() -> anyhow::Result<()> {
     let tollgate = Tollgate::start().await?;
     let get = |version: &str, lines: &str, body: &str| {
@@ -99,6 +117,8 @@ async fn an_upgrade_is_one_request_without_a_body() -> anyhow::Result<()> {
         (get("1.0", KEY, ""), 400),
         (get("1.1", KEY, "").replace("GET", "POST"), 405),
         (get("1.1", KEY, "").replace("GET", "HEAD"), 405),
+        (get("1.1", &with("Origin: http://a\r\nOrigin: http://b\r\n"), ""), 400),
+        ("HEAD /api/v1/document-stream?document-id=x HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 405),
     ] {
         let mut line = Line::open(tollgate.address).await?;
         line.write(request.as_bytes()).await?;

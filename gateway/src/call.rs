@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tollgate_proto::iam::{Check, Operation};
 use tollgate_proto::ids::FlowId;
 use tollgate_proto::json::Object;
@@ -24,10 +25,19 @@ pub(crate) struct Call {
     pub(crate) flow: Option<FlowId>,
     /// What runs it.
     pub(crate) target: Target,
+    /// When it was taken in: its time runs from then, whatever it waits for.
+    pub(crate) taken: Instant,
     /// How long it may take.
     pub(crate) budget: Duration,
     /// The trace that it belongs to, if the caller said so.
     pub(crate) traceparent: Option<TraceParent>,
+}
+
+impl Call {
+    /// When its time is over; never, if that is beyond what the clock can tell.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.taken.checked_add(self.budget)
+    }
 }
 
 /// W3C trace context, version 00: `00-<trace>-<span>-<flags>` in lower-case hex.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::poll;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::Client;
 
@@ -39,23 +39,29 @@ impl Dispatcher {
         call: Box<Call>,
         chunks: &Chunks,
     ) -> Outcome {
-        let (started, budget) = (Instant::now(), call.budget);
+        let (now, deadline) = (Instant::now(), call.deadline());
+        let is_over = deadline.is_some_and(|deadline| deadline <= now);
+        // One that was given no time at all has what can be answered at once.
+        if is_over && !call.budget.is_zero() {
+            return Err(ErrorKind::DeadlineExceeded.into());
+        }
         let (name, trace) = (Arc::clone(&call.name), call.traceparent.clone());
         let run = async {
-            let permit = authorise(&self.questions, caller, client, call, started)
+            let permit = authorise(&self.questions, caller, client, call, now)
                 .await
                 .map_err(|reason| refuse(&name, trace.as_ref(), &reason))?;
-            self.run(permit, started.checked_add(budget), chunks).await
+            self.run(permit, deadline, chunks).await
         };
         let mut run = pin!(run);
         // Many calls never wait: the timer is made for those that do.
-        match poll!(run.as_mut()) {
-            Poll::Ready(outcome) => outcome,
+        match (poll!(run.as_mut()), deadline) {
+            (Poll::Ready(outcome), _) => outcome,
             // A timer would leave it the rest of a millisecond.
-            Poll::Pending if budget.is_zero() => Err(ErrorKind::DeadlineExceeded.into()),
-            Poll::Pending => timeout(budget, run)
+            (Poll::Pending, _) if is_over => Err(ErrorKind::DeadlineExceeded.into()),
+            (Poll::Pending, Some(deadline)) => timeout_at(deadline, run)
                 .await
                 .unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into())),
+            (Poll::Pending, None) => run.await,
         }
     }
 

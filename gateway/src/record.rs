@@ -35,12 +35,12 @@ pub(crate) struct Record {
     principal: Option<UserId>,
     backend: Option<Arc<str>>,
     trace: Option<TraceParent>,
-    started: Instant,
+    taken: Instant,
     ended: bool,
 }
 
 impl Record {
-    /// Begins the record of a call that was taken in now.
+    /// Begins the record of a call.
     pub(crate) fn new(source: Source, call: &Call, identity: Option<&Identity>) -> Self {
         let backend = match &call.target {
             Target::Backend(name, _) | Target::Passage(name) => Some(Arc::clone(name)),
@@ -54,7 +54,7 @@ impl Record {
             principal: identity.map(|identity| identity.actor.user),
             backend,
             trace: call.traceparent.clone(),
-            started: Instant::now(),
+            taken: call.taken,
             ended: false,
         }
     }
@@ -73,7 +73,7 @@ impl Record {
     }
 
     fn tell(&self, id: Option<&str>, error: Option<ErrorKind>, trace_id: Option<&str>) {
-        let (end, took) = (CallEnd(error), self.started.elapsed());
+        let (end, took) = (CallEnd(error), self.taken.elapsed());
         self.metrics.ends.inc(end);
         self.metrics.duration.observe(took);
         let (conn, http) = match self.source {

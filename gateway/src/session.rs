@@ -189,6 +189,7 @@ impl Session {
     async fn run(&mut self) -> Ending {
         loop {
             self.watch_the_reader();
+            self.timers.overdue = self.inflight.due();
             let event = self.next_event().await;
             if let ControlFlow::Break(ending) = self.turn(event).await {
                 return ending;

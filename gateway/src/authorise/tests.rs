@@ -21,6 +21,7 @@ fn call(needs: Needs) -> Call {
         needs,
         flow: None,
         target: Target::Nothing,
+        taken: Instant::now(),
         budget: LEASE,
         traceparent: None,
     }

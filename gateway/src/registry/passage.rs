@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tollgate_proto::error::WireError;
 use tollgate_proto::iam::Identity;
 use tollgate_proto::ids::FlowId;
@@ -58,6 +59,7 @@ impl Entry {
             needs: needs(self.requirement, resource),
             flow,
             target,
+            taken: Instant::now(),
             budget: self.timeout,
             traceparent,
             metrics: self.metrics.clone(),

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::{Check, Identity, Operation, RequestError};
 use tollgate_proto::ids::{FlowId, WorkspaceId};
@@ -84,6 +85,7 @@ impl Registry {
             needs: needs(entry.requirement, resource),
             flow,
             target,
+            taken: Instant::now(),
             budget,
             traceparent,
         })
@@ -111,6 +113,7 @@ fn resolve_iam(
         needs,
         flow: None,
         target: Target::Iam(Box::new(operation), fate),
+        taken: Instant::now(),
         budget,
         traceparent: None,
     })

@@ -234,6 +234,7 @@ impl Session {
         if take_due(&mut self.timers.beat, now) {
             self.on_beat(now)?;
         }
+        self.end_overdue(now);
         match (self.timers.stalled, self.socket.backlog()) {
             (Some((due, sent)), Some(now_sent)) if due <= now && sent == now_sent => {
                 ControlFlow::Break(Ending::Close(CloseCode::SlowConsumer))

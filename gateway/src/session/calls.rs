@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError};
+use tokio::time::Instant;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::frame::client::CallFrame;
 use tollgate_proto::frame::server::Notice;
@@ -93,8 +94,8 @@ impl Session {
                 if runs {
                     self.start(id, text, call);
                 } else {
-                    let frame = self.frame(text);
-                    self.inflight.wait(id, frame, call);
+                    let (frame, due) = (self.frame(text), call.3.deadline());
+                    self.inflight.wait(id, frame, due, call);
                 }
             }
             Err(error) => self.refuse(Some(id), error, trace.as_ref()),
@@ -224,6 +225,13 @@ impl Session {
             let (rules, record, caller, call) = waiting;
             let beginning = self.begin(number, rules, caller, call);
             self.go_on(number, record, beginning);
+        }
+    }
+
+    /// Ends calls whose time is over before their turn has come.
+    pub(super) fn end_overdue(&mut self, now: Instant) {
+        while let Some(number) = self.inflight.overdue(now) {
+            self.end_call(number, Err(ErrorKind::DeadlineExceeded.into()));
         }
     }
 

@@ -3,10 +3,11 @@
 //! The one place that decides whether an id is still owed its last frame: an id is taken out
 //! here exactly once, by whoever writes that frame.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tollgate_proto::iam::Check;
 
 use crate::call::Fate;
@@ -22,6 +23,8 @@ pub(super) struct Inflight<W> {
     waiting: VecDeque<(u64, W)>,
     /// What the frames of those add up to.
     waiting_bytes: usize,
+    /// When their time is over.
+    due: BTreeSet<(Instant, u64)>,
     running: usize,
 }
 
@@ -57,8 +60,15 @@ struct InflightCall {
     id: Arc<str>,
     /// To tell a repeated one from another under the same id.
     frame: Frame,
-    running: bool,
+    turn: Turn,
     task: Option<Running>,
+}
+
+/// Whether a call runs yet.
+enum Turn {
+    Runs,
+    /// Until its time is over, if that ever is.
+    Waits(Option<Instant>),
 }
 
 /// A call that runs in a task of its own.
@@ -113,6 +123,7 @@ impl<W> Inflight<W> {
             calls: HashMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            due: BTreeSet::new(),
             running: 0,
         }
     }
@@ -155,21 +166,22 @@ impl<W> Inflight<W> {
     /// Takes in a call that runs, under a number of its own.
     pub(super) fn run(&mut self, number: u64, id: &str, frame: Frame) {
         self.running += 1;
-        self.insert(number, id, frame, true);
+        self.insert(number, id, frame, Turn::Runs);
     }
 
-    /// Takes in a call that waits for its turn, and keeps what it will need.
-    pub(super) fn wait(&mut self, id: &str, frame: Frame, call: W) {
+    /// Takes in a call that waits for its turn until it is due, and keeps what it will need.
+    pub(super) fn wait(&mut self, id: &str, frame: Frame, due: Option<Instant>, call: W) {
         let number = self.number();
-        self.insert(number, id, frame, false);
+        self.insert(number, id, frame, Turn::Waits(due));
+        self.due.extend(due.map(|due| (due, number)));
         self.waiting_bytes += frame.bytes;
         self.waiting.push_back((number, call));
     }
 
-    fn insert(&mut self, number: u64, id: &str, frame: Frame, running: bool) {
+    fn insert(&mut self, number: u64, id: &str, frame: Frame, turn: Turn) {
         let id = Arc::<str>::from(id);
         self.numbers.insert(id.clone(), number);
-        self.calls.insert(number, InflightCall { id, frame, running, task: None });
+        self.calls.insert(number, InflightCall { id, frame, turn, task: None });
     }
 
     /// The next call whose turn it is.
@@ -179,11 +191,23 @@ impl<W> Inflight<W> {
         }
         let (number, call) = self.waiting.pop_front()?;
         if let Some(entry) = self.calls.get_mut(&number) {
-            entry.running = true;
+            if let Turn::Waits(Some(due)) = std::mem::replace(&mut entry.turn, Turn::Runs) {
+                self.due.remove(&(due, number));
+            }
             self.waiting_bytes -= entry.frame.bytes;
             self.running += 1;
         }
         Some((number, call))
+    }
+
+    /// When the time of the first call is over that waits for its turn.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// That call, if its time is over.
+    pub(super) fn overdue(&self, now: Instant) -> Option<u64> {
+        self.due.first().filter(|(due, _)| *due <= now).map(|(_, number)| *number)
     }
 
     /// Remembers the task of a running call.
@@ -224,15 +248,22 @@ impl<W> Inflight<W> {
 
     /// Ends a call: its id is free again, its task is stopped if it still runs.
     pub(super) fn end(&mut self, number: u64) -> Option<Left<W>> {
-        let InflightCall { id, frame, running, task } = self.calls.remove(&number)?;
+        let InflightCall { id, frame, turn, task } = self.calls.remove(&number)?;
         self.numbers.remove(&id);
-        let waiting = if running {
-            self.running -= 1;
-            None
-        } else {
-            self.waiting_bytes -= frame.bytes;
-            let at = self.waiting.iter().position(|(waiting, _)| *waiting == number);
-            at.and_then(|at| self.waiting.remove(at))
+        let waiting = match turn {
+            Turn::Runs => {
+                self.running -= 1;
+                None
+            }
+            Turn::Waits(due) => {
+                self.waiting_bytes -= frame.bytes;
+                if let Some(due) = due {
+                    self.due.remove(&(due, number));
+                }
+                // Numbers go up along the queue.
+                let at = self.waiting.binary_search_by_key(&number, |(waiting, _)| *waiting).ok();
+                at.and_then(|at| self.waiting.remove(at))
+            }
         };
         let was = match (task, waiting) {
             (Some(task), _) => {
@@ -279,101 +310,4 @@ impl<W> Inflight<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn room(running: usize, waiting: usize) -> Room {
-        Room { running, waiting, waiting_bytes: 30 }
-    }
-
-    /// Takes in what may run or wait, with its id to be kept; each frame has ten bytes.
-    fn take<'a>(calls: &mut Inflight<&'a str>, id: &'a str, fingerprint: u64) -> Admission {
-        let frame = Frame { fingerprint, bytes: 10 };
-        let admission = calls.admit(id, frame.bytes, || fingerprint);
-        match admission {
-            Admission::Run => {
-                let number = calls.number();
-                calls.run(number, id, frame);
-            }
-            Admission::Wait => calls.wait(id, frame, id),
-            Admission::Joined | Admission::Conflict | Admission::Full => {}
-        }
-        admission
-    }
-
-    #[test]
-    fn repeated_ids_join_or_conflict() {
-        let mut calls = Inflight::new(room(2, 2));
-        assert_eq!(take(&mut calls, "1", 7), Admission::Run);
-        assert_eq!(take(&mut calls, "1", 7), Admission::Joined);
-        assert_eq!(take(&mut calls, "1", 8), Admission::Conflict);
-        assert_eq!(take(&mut calls, "\"1\"", 8), Admission::Run);
-        assert_eq!(calls.end(0).map(|left| left.id), Some("1".into()));
-        assert_eq!(take(&mut calls, "1", 8), Admission::Run);
-    }
-
-    #[test]
-    fn calls_beyond_the_limits_wait_in_order_and_then_are_refused() {
-        let mut calls = Inflight::new(room(1, 2));
-        assert_eq!(take(&mut calls, "a", 0), Admission::Run);
-        for id in ["b", "c"] {
-            assert_eq!(take(&mut calls, id, 0), Admission::Wait);
-        }
-        assert_eq!(take(&mut calls, "d", 0), Admission::Full);
-        assert_eq!(calls.next_waiting(), None);
-        calls.end(0);
-        assert_eq!(calls.next_waiting(), Some((1, "b")));
-        let cancelled = calls.cancel("c").unwrap();
-        assert!(&*cancelled.id == "c" && matches!(cancelled.was, Was::Waiting("c")));
-        assert!(calls.cancel("c").is_none());
-        calls.end(1);
-        assert_eq!(calls.next_waiting(), None);
-        assert!(calls.is_empty());
-    }
-
-    #[test]
-    fn calls_that_wait_do_not_hold_more_than_so_many_bytes() {
-        let mut calls = Inflight::new(room(1, 9));
-        assert_eq!(take(&mut calls, "a", 0), Admission::Run);
-        for id in ["b", "c", "d"] {
-            assert_eq!(take(&mut calls, id, 0), Admission::Wait);
-        }
-        assert_eq!(take(&mut calls, "e", 0), Admission::Full);
-        calls.cancel("c");
-        assert_eq!(take(&mut calls, "e", 0), Admission::Wait);
-        assert_eq!(take(&mut calls, "f", 0), Admission::Full);
-        calls.end(0);
-        assert_eq!(calls.next_waiting(), Some((1, "b")));
-        assert_eq!(take(&mut calls, "f", 0), Admission::Wait);
-        assert_eq!(take(&mut calls, "g", 0), Admission::Full);
-    }
-
-    proptest! {
-        #[test]
-        fn each_admitted_id_is_given_out_once(
-            steps in proptest::collection::vec((0..6_u8, 0..3_u8), 0..200),
-        ) {
-            let mut calls = Inflight::new(room(2, 2));
-            let (mut admitted, mut ended) = (0_u32, 0_u32);
-            for (id, what) in steps {
-                let id = ["0", "1", "2", "3", "4", "5"][usize::from(id)];
-                match what {
-                    0 => match take(&mut calls, id, 0) {
-                        Admission::Run | Admission::Wait => admitted += 1,
-                        Admission::Joined | Admission::Conflict | Admission::Full => {}
-                    },
-                    1 => ended += u32::from(calls.cancel(id).is_some()),
-                    _ => drop(calls.next_waiting()),
-                }
-                prop_assert!(calls.running <= 2 && calls.waiting.len() <= 2);
-                prop_assert_eq!(calls.waiting_bytes, 10 * calls.waiting.len());
-                prop_assert_eq!(calls.calls.len(), calls.running + calls.waiting.len());
-            }
-            ended += u32::try_from(calls.take_back_all().len()).unwrap();
-            prop_assert_eq!(admitted, ended);
-            prop_assert_eq!(calls.running, 0);
-        }
-    }
-}
+mod tests;

@@ -25,6 +25,8 @@ pub(super) struct Timers {
     pub(super) beat: Option<Instant>,
     /// The client must have read something by then; and how much it had when that was set.
     pub(super) stalled: Option<(Instant, u64)>,
+    /// The time of a call that waits for its turn is over then.
+    pub(super) overdue: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -41,6 +43,7 @@ impl Timers {
             drain_over: None,
             beat: None,
             stalled: None,
+            overdue: None,
             sleep: None,
         }
     }
@@ -81,8 +84,8 @@ impl Timers {
 
     fn next(&self) -> Option<Instant> {
         let stalled = self.stalled.map(|(due, _)| due);
-        let Self { auth, life_ending, expired, grace_over, drain_over, beat, .. } = *self;
-        let times = [auth, life_ending, expired, grace_over, drain_over, beat, stalled];
+        let Self { auth, life_ending, expired, grace_over, drain_over, beat, overdue, .. } = *self;
+        let times = [auth, life_ending, expired, grace_over, drain_over, beat, overdue, stalled];
         times.into_iter().flatten().min()
     }
 }

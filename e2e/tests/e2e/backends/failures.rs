@@ -188,6 +188,35 @@ async fn a_service_that_hangs_is_left_at_the_deadline() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn the_time_of_a_call_runs_while_it_waits_for_its_turn() -> anyhow::Result<()> {
+    let mut scene = Scene::open().await?;
+    let mut running = Vec::new();
+    // As many as run at once, by default.
+    for id in 0..64 {
+        running.push(scene.call(id).await?);
+    }
+    for (id, deadline) in [(100, 10_000), (101, 100), (102, 0)] {
+        call_with(&mut scene.socket, id, json!({ "deadline_ms": deadline })).await?;
+    }
+    for id in [102, 101] {
+        let frame = scene.socket.frame().await?;
+        assert_eq!(
+            (&frame["id"], &frame["error"]["type"]),
+            (&json!(id), &json!("deadline-exceeded"))
+        );
+    }
+    running[0].answer(&json!({})).await?;
+    assert_eq!(scene.socket.frame().await?["id"], 0);
+    let posted = running[0].posted().await?;
+    assert_eq!(posted.body, r#"{"workspace":"default","n":100}"#);
+    let left: u64 = posted.headers["tollgate-deadline-ms"].parse()?;
+    assert!(left <= 9_900, "what was waited is over: {left}");
+    running[0].answer(&json!({})).await?;
+    assert_eq!(scene.socket.frame().await?["id"], 100);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_cancelled_call_closes_its_connection_at_once() -> anyhow::Result<()> {
     let mut scene = Scene::open().await?;
     let mut fastest = Duration::MAX;

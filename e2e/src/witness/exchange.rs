@@ -30,8 +30,8 @@ pub(super) struct Exchange {
     auths: VecDeque<bool>,
     /// Last frames that may still come, by id.
     owed: HashMap<String, usize>,
-    /// Ids of calls that are not as documented.
-    broken: HashSet<String>,
+    /// Ids under which a call came that is as documented: of several it is not known which one ran.
+    sound: HashSet<String>,
     greeted: bool,
     /// The code of a `closing` frame.
     closing: Option<u64>,
@@ -47,7 +47,7 @@ impl Exchange {
             asked: false,
             auths: VecDeque::new(),
             owed: HashMap::new(),
-            broken: HashSet::new(),
+            sound: HashSet::new(),
             greeted: false,
             closing: None,
             client_closed: false,
@@ -96,9 +96,7 @@ impl Exchange {
             Ok(ClientFrame::Auth(_)) => self.auths.push_back(is_documented()),
             Ok(ClientFrame::Call(call)) => {
                 if is_documented() {
-                    self.broken.remove(call.id.get());
-                } else {
-                    self.broken.insert(call.id.get().to_owned());
+                    self.sound.insert(call.id.get().to_owned());
                 }
                 self.owe(Some(call.id));
             }
@@ -158,7 +156,7 @@ impl Exchange {
             ServerFrame::AuthFailed(_) => drop(self.auths.pop_front()),
             ServerFrame::Response { id, response, complete } => {
                 let failed = response.get().starts_with(r#"{"error":"#);
-                if self.broken.contains(id.get()) && !failed {
+                if !self.sound.contains(id.get()) && !failed {
                     return Err("a call was run from a frame that is not there".to_owned());
                 }
                 self.settle(id, complete)?;

@@ -156,10 +156,10 @@ impl Exchange {
             ServerFrame::AuthFailed(_) => drop(self.auths.pop_front()),
             ServerFrame::Response { id, response, complete } => {
                 let failed = response.get().starts_with(r#"{"error":"#);
+                self.settle(id, complete)?;
                 if !self.sound.contains(id.get()) && !failed {
                     return Err("a call was run from a frame that is not there".to_owned());
                 }
-                self.settle(id, complete)?;
             }
             ServerFrame::Error { id: Some(id), .. } => self.settle(id, true)?,
             ServerFrame::Notice(_) => self.closing = json["code"].as_u64(),

@@ -52,7 +52,7 @@ pub(crate) async fn authenticate(
     questions.metrics().authentications.inc((client.via.into(), judged));
     if let Err(reason) = &outcome {
         let address = client.address.as_deref().unwrap_or_default();
-        tracing::info!(client.address = address, %reason, "authentication failed");
+        tracing::debug!(client.address = address, %reason, "authentication failed");
     }
     outcome
 }

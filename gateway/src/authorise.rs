@@ -12,7 +12,7 @@ use tollgate_proto::ids::WorkspaceId;
 
 use crate::call::{Call, Needs, Target};
 use crate::iam::cache::Decided;
-use crate::iam::{Questions, Unreachable};
+use crate::iam::{NotDecided, Questions};
 
 /// Decisions that a caller remembers; one more, and it begins anew.
 const MAX_REMEMBERED: usize = 8;
@@ -116,7 +116,7 @@ pub(crate) enum NotPermitted {
     #[error("it would be allowed, and the workspace is not there")]
     NoWorkspace,
     #[error(transparent)]
-    Unreachable(#[from] Unreachable),
+    NotDecided(#[from] NotDecided),
 }
 
 impl NotPermitted {
@@ -126,7 +126,8 @@ impl NotPermitted {
             Self::Anonymous => ErrorKind::AuthRequired,
             Self::Denied => ErrorKind::AccessDenied,
             Self::NoWorkspace => ErrorKind::WorkspaceNotFound,
-            Self::Unreachable(_) => ErrorKind::Unavailable,
+            Self::NotDecided(NotDecided::TooOften(_)) => ErrorKind::RateLimited,
+            Self::NotDecided(NotDecided::Unreachable(_)) => ErrorKind::Unavailable,
         }
     }
 }

@@ -11,10 +11,10 @@ use tollgate_proto::iam::Client;
 
 use crate::authorise::{Caller, NotPermitted, Permit, authorise};
 use crate::backend::{Backends, Http};
-use crate::call::{Call, Target, TraceParent};
-use crate::iam::{NotDone, Questions};
+use crate::call::{Call, Target};
+use crate::iam::{NotDecided, NotDone, Questions};
 use crate::record::Record;
-use crate::reply::{self, Chunks, Outcome, Traced};
+use crate::reply::{self, Chunks, Failed, Outcome, Traced};
 
 /// What running a call takes.
 pub(crate) struct Dispatcher {
@@ -45,11 +45,8 @@ impl Dispatcher {
         if is_over && !call.budget.is_zero() {
             return Err(ErrorKind::DeadlineExceeded.into());
         }
-        let (name, trace) = (Arc::clone(&call.name), call.traceparent.clone());
         let run = async {
-            let permit = authorise(&self.questions, caller, client, call, now)
-                .await
-                .map_err(|reason| refuse(&name, trace.as_ref(), &reason))?;
+            let permit = authorise(&self.questions, caller, client, call, now).await?;
             self.run(permit, deadline, chunks).await
         };
         let mut run = pin!(run);
@@ -69,14 +66,15 @@ impl Dispatcher {
     /// from. The passage is the caller's to run, as long as the permit holds.
     pub(crate) async fn open(
         &self,
-        record: Record,
+        mut record: Record,
         caller: Option<Arc<Caller>>,
         client: Arc<Client>,
         call: Box<Call>,
     ) -> Result<Passage, WireError> {
         match self.authorise_and_find(caller, client, call).await {
             Ok((permit, backend)) => Ok(Passage { permit, backend, record }),
-            Err(error) => {
+            Err(Failed { error, reason }) => {
+                record.because(reason);
                 record.end(None, Some(&error));
                 Err(error)
             }
@@ -88,18 +86,15 @@ impl Dispatcher {
         caller: Option<Arc<Caller>>,
         client: Arc<Client>,
         call: Box<Call>,
-    ) -> Result<(Permit, Arc<Http>), WireError> {
-        let (name, trace) = (Arc::clone(&call.name), call.traceparent.clone());
-        let mut permit = authorise(&self.questions, caller, client, call, Instant::now())
-            .await
-            .map_err(|reason| refuse(&name, trace.as_ref(), &reason))?;
+    ) -> Result<(Permit, Arc<Http>), Failed> {
+        let mut permit = authorise(&self.questions, caller, client, call, Instant::now()).await?;
         let backend = match permit.take_target() {
             Target::Passage(backend) => self.backends.passing(&backend).cloned(),
             Target::Nothing | Target::Backend(..) | Target::Iam(..) => None,
         };
         match backend {
             Some(backend) => Ok((permit, backend)),
-            None => Err(no_backend(&permit)),
+            None => Err(no_backend(&permit).into()),
         }
     }
 
@@ -107,9 +102,9 @@ impl Dispatcher {
         match permit.take_target() {
             Target::Backend(name, request) => match self.backends.answering(&name) {
                 Some(backend) => backend.call(&permit, request, deadline, chunks).await,
-                None => Err(no_backend(&permit)),
+                None => Err(no_backend(&permit).into()),
             },
-            Target::Nothing | Target::Passage(_) => Err(no_backend(&permit)),
+            Target::Nothing | Target::Passage(_) => Err(no_backend(&permit).into()),
             Target::Iam(operation, fate) if operation.changes() && !fate.send() => {
                 Err(ErrorKind::Cancelled.into())
             }
@@ -121,25 +116,21 @@ impl Dispatcher {
                     }
                     Err(NotDone::Ended) => Err(ErrorKind::AuthRequired.into()),
                     Err(NotDone::Refused(refusal)) => reply::refusal(&refusal),
+                    Err(NotDone::TooOften(it)) => {
+                        Err(NotPermitted::from(NotDecided::from(it)).into())
+                    }
                     Err(NotDone::Unreachable(unreachable)) => {
                         let trace = permit.call().traceparent.as_ref();
                         let error = Traced::new(ErrorKind::Unavailable.into(), trace);
                         let operation = &*permit.call().name;
                         let trace_id = error.trace_id();
                         tracing::warn!(operation, trace.id = trace_id, %unreachable, "iam failed");
-                        Err(error.into())
+                        Err(WireError::from(error).into())
                     }
                 }
             }
         }
     }
-}
-
-/// The reason goes to the log, the mask to the caller.
-fn refuse(name: &str, trace: Option<&TraceParent>, reason: &NotPermitted) -> WireError {
-    let error = Traced::new(reason.kind().into(), trace);
-    tracing::info!(operation = name, trace.id = error.trace_id(), %reason, "call refused");
-    error.into()
 }
 
 fn no_backend(permit: &Permit) -> WireError {

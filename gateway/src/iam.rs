@@ -1,7 +1,8 @@
 //! IAM as the gateway sees it: a question goes out, an outcome comes back, or nothing does.
 //!
 //! [`link`] asks over the wire; tests put a table behind the same trait. [`cache`] keeps what was
-//! said, and [`feed`] listens to what moved since, which [`heard`] remembers.
+//! said, and [`feed`] listens to what moved since, which [`heard`] remembers. [`pace`] is for users
+//! who are refused too often.
 //! Never: a guess when IAM cannot be asked, or the use of an answer that is older than the news
 //! about its subject.
 
@@ -9,6 +10,7 @@ pub(crate) mod cache;
 pub(crate) mod heard;
 pub(crate) mod feed;
 pub(crate) mod link;
+mod pace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +22,12 @@ use tollgate_proto::iam::{
     Actor, Answer, Check, Client, Decision, Identity, News, Operation, Outcome, Poll, Question,
     Refusal, RefusalKind, Reply,
 };
+use tollgate_proto::ids::UserId;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::metrics::{Answered, Asked, Cached, Found, Metrics};
 use cache::{Cache, Decided};
+use pace::Pace;
 
 /// How often something is asked whose answers are older than the news about their subject.
 const TRIES: usize = 3;
@@ -57,6 +61,22 @@ pub(crate) enum NotAuthenticated {
     Unreachable(#[from] Unreachable),
 }
 
+/// Why there is no decision.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotDecided {
+    /// This user was refused too often.
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
+    /// IAM gave no answer.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+}
+
+/// A user was refused so often that IAM is not asked again before this time is over.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("refused too often of late")]
+pub(crate) struct TooOften(pub(crate) Duration);
+
 /// Why an operation of IAM was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotDone {
@@ -66,6 +86,9 @@ pub(crate) enum NotDone {
     /// IAM says no.
     #[error("{0}")]
     Refused(Refusal),
+    /// The caller was refused too often.
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
     /// IAM gave no answer.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
@@ -75,12 +98,13 @@ pub(crate) enum NotDone {
 pub(crate) struct Questions {
     iam: Arc<dyn Iam>,
     cache: Cache,
+    pace: Pace,
     metrics: Arc<Metrics>,
 }
 
 impl Questions {
     pub(crate) fn new(iam: Arc<dyn Iam>, lease: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { iam, cache: Cache::new(lease), metrics }
+        Self { iam, cache: Cache::new(lease), pace: Pace::default(), metrics }
     }
 
     /// Listens to what moves, until the process stops.
@@ -142,11 +166,13 @@ impl Questions {
         identity: &Identity,
         check: &Check,
         client: &Client,
-    ) -> Result<Decided, Unreachable> {
+    ) -> Result<Decided, NotDecided> {
         let kept = self.cache.decision(identity, check);
         if let Some(decided) = self.count_look_up(Cached::Decision, kept) {
             return Ok(decided);
         }
+        let user = identity.actor.user;
+        self.check_pace(user)?;
         for _ in 0..TRIES {
             let (actor, check) = (identity.actor.clone(), check.clone());
             let question = Question::Authorise { actor, check: check.clone() };
@@ -154,16 +180,17 @@ impl Questions {
             let decision = match outcome {
                 Outcome::Decision(decision) => decision,
                 Outcome::Refused(refusal) if is_transient(refusal.kind) => {
-                    return Err(Unreachable(refusal.to_string()));
+                    return Err(Unreachable(refusal.to_string()).into());
                 }
                 Outcome::Refused(_) => Decision::Deny,
-                other => return Err(unexpected(&other)),
+                other => return Err(unexpected(&other).into()),
             };
+            self.count_refused(user, &[decision]);
             if let Some(decided) = self.cache.keep_decision(identity, &check, decision, mark) {
                 return Ok(decided);
             }
         }
-        Err(outrun())
+        Err(outrun().into())
     }
 
     /// Forgets everything about an actor, here and wherever a decision was kept.
@@ -186,17 +213,21 @@ impl Questions {
         identity: &Identity,
         checks: &[Check],
         client: &Client,
-    ) -> Result<Vec<Decision>, Unreachable> {
+    ) -> Result<Vec<Decision>, NotDecided> {
         let (actor, checks) = (identity.actor.clone(), checks.to_vec());
-        let count = checks.len();
-        match self.ask(Question::AuthoriseMany { actor, checks }, client).await?.outcome {
-            Outcome::Decisions(decisions) if decisions.len() == count => Ok(decisions),
+        let (user, count) = (actor.user, checks.len());
+        self.check_pace(user)?;
+        let question = Question::AuthoriseMany { actor, checks };
+        let decisions = match self.ask(question, client).await?.outcome {
+            Outcome::Decisions(decisions) if decisions.len() == count => decisions,
             Outcome::Refused(refusal) if is_transient(refusal.kind) => {
-                Err(Unreachable(refusal.to_string()))
+                return Err(Unreachable(refusal.to_string()).into());
             }
-            Outcome::Refused(_) => Ok(vec![Decision::Deny; count]),
-            other => Err(unexpected(&other)),
-        }
+            Outcome::Refused(_) => vec![Decision::Deny; count],
+            other => return Err(unexpected(&other).into()),
+        };
+        self.count_refused(user, &decisions);
+        Ok(decisions)
     }
 
     /// An operation of IAM's own. Never cached, never repeated. An actor whom IAM no longer takes
@@ -208,18 +239,36 @@ impl Questions {
         client: &Client,
     ) -> Result<Reply, NotDone> {
         let asserted = actor.clone().filter(|_| !is_proof_asked(&operation));
+        let user = actor.as_ref().map(|actor| actor.user);
+        if let Some(user) = user {
+            self.check_pace(user)?;
+        }
         let question = Question::Operate { actor, operation };
         match self.ask(question, client).await?.outcome {
             Outcome::Reply(reply) => Ok(reply),
-            Outcome::Refused(refusal) => match asserted {
-                Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
-                    self.forget(&actor);
-                    Err(NotDone::Ended)
+            Outcome::Refused(refusal) => {
+                if let Some(user) = user {
+                    self.pace.refused(user, 1, Instant::now());
                 }
-                Some(_) | None => Err(NotDone::Refused(refusal)),
-            },
+                match asserted {
+                    Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
+                        self.forget(&actor);
+                        Err(NotDone::Ended)
+                    }
+                    Some(_) | None => Err(NotDone::Refused(refusal)),
+                }
+            }
             other => Err(unexpected(&other).into()),
         }
+    }
+
+    fn check_pace(&self, user: UserId) -> Result<(), TooOften> {
+        self.pace.wait(user, Instant::now()).map_or(Ok(()), |wait| Err(TooOften(wait)))
+    }
+
+    fn count_refused(&self, user: UserId, decisions: &[Decision]) {
+        let refused = decisions.iter().filter(|decision| **decision != Decision::Allow);
+        self.pace.refused(user, refused.count(), Instant::now());
     }
 }
 

@@ -13,6 +13,7 @@ use tollgate_proto::iam::Identity;
 use tollgate_proto::ids::{UserId, WorkspaceId};
 use uuid::Uuid;
 
+use crate::authorise::NotPermitted;
 use crate::call::{Call, Target, TraceParent};
 use crate::metrics::{CallEnd, CallMetrics};
 
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     backend: Option<Arc<str>>,
     trace: Option<TraceParent>,
     taken: Instant,
+    /// Why it was refused, which its caller is not told.
+    reason: Option<Box<NotPermitted>>,
     ended: bool,
 }
 
@@ -55,6 +58,7 @@ impl Record {
             backend,
             trace: call.traceparent.clone(),
             taken: call.taken,
+            reason: None,
             ended: false,
         }
     }
@@ -62,6 +66,11 @@ impl Record {
     /// The trace that the caller named.
     pub(crate) fn trace(&self) -> Option<&TraceParent> {
         self.trace.as_ref()
+    }
+
+    /// Notes why it is refused, for its line.
+    pub(crate) fn because(&mut self, reason: Option<Box<NotPermitted>>) {
+        self.reason = reason;
     }
 
     /// The call has ended well, or with an error. `id` is that of its frame, as JSON.
@@ -89,6 +98,7 @@ impl Record {
             principal = self.principal.map(tracing::field::display),
             backend = self.backend.as_deref(),
             outcome = end.as_str(),
+            reason = self.reason.as_ref().map(tracing::field::display),
             duration_ms = millis(took),
             "call ended"
         );

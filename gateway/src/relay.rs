@@ -211,7 +211,7 @@ impl Relay {
                 self.decided = *decided;
                 None
             }
-            Err(NotPermitted::Unreachable(_)) => {
+            Err(NotPermitted::NotDecided(_)) => {
                 self.retry_at = Instant::now() + RETRY;
                 None
             }

@@ -10,7 +10,9 @@ use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::frame::server;
 use tollgate_proto::iam::{Refusal, RefusalKind};
 
+use crate::authorise::NotPermitted;
 use crate::call::TraceParent;
+use crate::iam::{NotDecided, TooOften};
 
 /// Part of an answer, on its way to the socket's task.
 #[derive(Debug)]
@@ -31,7 +33,42 @@ pub(crate) enum Part {
 }
 
 /// How a call ended.
-pub(crate) type Outcome = Result<String, WireError>;
+pub(crate) type Outcome = Result<String, Failed>;
+
+/// Why a call did not end well: what its caller is told, and what only the log may have.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: WireError,
+    pub(crate) reason: Option<Box<NotPermitted>>,
+}
+
+impl From<WireError> for Failed {
+    fn from(error: WireError) -> Self {
+        Self { error, reason: None }
+    }
+}
+
+impl From<ErrorKind> for Failed {
+    fn from(kind: ErrorKind) -> Self {
+        WireError::new(kind).into()
+    }
+}
+
+impl From<NotPermitted> for Failed {
+    fn from(reason: NotPermitted) -> Self {
+        let error = match &reason {
+            NotPermitted::NotDecided(NotDecided::TooOften(too_often)) => rate_limited(*too_often),
+            other => other.kind().into(),
+        };
+        Self { error, reason: Some(Box::new(reason)) }
+    }
+}
+
+/// To whoever was refused too often. Never too early.
+pub(crate) fn rate_limited(TooOften(wait): TooOften) -> WireError {
+    let after = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+    WireError { retry_after_ms: Some(after), ..WireError::new(ErrorKind::RateLimited) }
+}
 
 /// The last body of a stream whose own last chunk did not say that it was one: existing clients hang
 /// if the last frame holds no `response`.
@@ -127,7 +164,8 @@ pub(crate) fn refusal(refusal: &Refusal) -> Outcome {
         RefusalKind::TooManyRequests => Err(WireError {
             retry_after_ms: refusal.retry_after_ms,
             ..WireError::new(ErrorKind::RateLimited)
-        }),
+        }
+        .into()),
         RefusalKind::InvalidArgument
         | RefusalKind::NotFound
         | RefusalKind::Duplicate

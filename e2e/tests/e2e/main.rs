@@ -18,6 +18,7 @@ mod openapi;
 mod pings;
 mod permissions;
 mod python;
+mod refusals;
 mod revocation;
 mod sdk;
 mod seats;

@@ -2,13 +2,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tollgate_proto::capability::Capability;
-use tollgate_proto::iam::{Check, Moved};
+use tollgate_proto::iam::{Check, Moved, Operation};
 use tollgate_proto::resource::Resource;
 
 use super::*;
 use crate::auth::authenticate;
-use crate::iam::NotAuthenticated;
 use crate::iam::table::{TableIam, identity, questions, tell};
+use crate::iam::{NotAuthenticated, NotDone};
 
 const KEY: &str = "tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT2";
 const LEASE: Duration = Duration::from_secs(5);
@@ -158,4 +158,33 @@ async fn a_credential_is_asked_for_once_and_junk_never() {
     *iam.away.lock().unwrap() = true;
     let unjudged = authenticate(&questions, Some(&"a.b.c".into()), &client).await;
     assert!(matches!(unjudged, Err(NotAuthenticated::Unreachable(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_refused_too_often_has_what_is_kept_and_nothing_else() {
+    let (iam, questions) = table();
+    ask(&questions, Some("ann"), on("home")).await.unwrap();
+    let asked = || iam.asked.load(Ordering::SeqCst);
+    for n in 0..1_000 {
+        let refused = ask(&questions, Some("ann"), on(&format!("w{n}"))).await;
+        assert_eq!(refused, Err(ErrorKind::AccessDenied));
+        // What is kept is not counted.
+        let refused = ask(&questions, Some("ann"), on(&format!("w{n}"))).await;
+        assert_eq!(refused, Err(ErrorKind::AccessDenied));
+    }
+    assert_eq!(asked(), 1_001);
+    assert_eq!(ask(&questions, Some("ann"), on("x")).await, Err(ErrorKind::RateLimited));
+    assert_eq!(ask(&questions, Some("ann"), on("home")).await, Ok(()));
+    let whoami = async |who: &str| {
+        let operation = Operation::Whoami {};
+        questions.operate(Some(identity(who).actor), operation, &Client::default()).await
+    };
+    assert!(matches!(whoami("ann").await, Err(NotDone::TooOften(_))));
+    let many = questions.authorise_many(&identity("ann"), &[], &Client::default()).await;
+    assert!(matches!(many, Err(NotDecided::TooOften(_))));
+    assert_eq!(asked(), 1_001, "nothing was asked");
+    whoami("bob").await.unwrap();
+    tokio::time::advance(Duration::from_millis(50)).await;
+    assert_eq!(ask(&questions, Some("ann"), on("x")).await, Err(ErrorKind::AccessDenied));
+    assert_eq!(ask(&questions, Some("ann"), on("y")).await, Err(ErrorKind::RateLimited));
 }

@@ -70,7 +70,7 @@ impl Http {
             let answer = self.upstream.post(headers, body).await?;
             answer::read(answer, self.max_answer, chunks).await
         };
-        read.await.map_err(|failed| self.log(permit, failed))
+        read.await.map_err(|failed| self.log(permit, failed).into())
     }
 
     fn headers(

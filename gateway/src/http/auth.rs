@@ -21,6 +21,7 @@ use crate::call::Fate;
 use crate::handles::Handles;
 use crate::iam::NotDone;
 use crate::peer::Peer;
+use crate::reply::rate_limited;
 
 type Shared = State<Arc<Handles>>;
 
@@ -135,6 +136,7 @@ async fn run(
         Ok(reply) => ok(serde_json::to_string(&reply).unwrap_or_default()),
         Err(NotDone::Ended) => refuse(&ErrorKind::AuthRequired.into()),
         Err(NotDone::Refused(refusal)) => refuse(&mask(name, &refusal)),
+        Err(NotDone::TooOften(it)) => refuse(&rate_limited(it)),
         Err(NotDone::Unreachable(unreachable)) => {
             tracing::warn!(operation = name, %unreachable, "operation of iam failed");
             refuse(&ErrorKind::Unavailable.into())
@@ -145,7 +147,7 @@ async fn run(
 /// Wrong passwords, unknown users and a bootstrap that is not to be had look alike. What the
 /// caller can mend (a password that breaks the policy) is said.
 fn mask(operation: &str, refusal: &Refusal) -> WireError {
-    tracing::info!(operation, reason = %refusal, "refused");
+    tracing::debug!(operation, reason = %refusal, "refused");
     match refusal.kind {
         RefusalKind::TooManyRequests => WireError {
             retry_after_ms: refusal.retry_after_ms,

@@ -29,7 +29,7 @@ use crate::peer::Peer;
 use crate::record::{Record, Source};
 use crate::registry::IAM;
 use crate::registry::resolve::Request;
-use crate::reply::{Chunks, END_OF_STREAM, Outcome, Part};
+use crate::reply::{Chunks, END_OF_STREAM, Failed, Part};
 use crate::seats::Seat;
 
 type Shared = State<Arc<Handles>>;
@@ -146,9 +146,9 @@ async fn answer(
     identity: Option<Arc<Identity>>,
     client: Client,
     asked: Request<'_>,
-) -> Outcome {
+) -> Result<String, WireError> {
     let call = Box::new(rules.registry.resolve(asked, identity.as_deref())?);
-    let record = Record::new(source, &call, identity.as_deref());
+    let mut record = Record::new(source, &call, identity.as_deref());
     let caller = identity.map(|identity| Arc::new(Caller::new(identity)));
     let (queue, mut parts) = mpsc::channel(1);
     let run = async {
@@ -165,6 +165,10 @@ async fn answer(
         last
     };
     let (outcome, last) = tokio::join!(run, keep_last);
+    let outcome = outcome.map_err(|Failed { error, reason }| {
+        record.because(reason);
+        error
+    });
     record.end(None, outcome.as_ref().err());
     // The end of a stream alone would tell nothing.
     match last {

@@ -24,7 +24,7 @@ use crate::call::{Call, Fate, Target, TraceParent};
 use crate::handles::Rules;
 use crate::record::{Record, Source};
 use crate::registry::resolve::Request;
-use crate::reply::{self, Chunks, Outcome, Part, Replies, Reply, Traced};
+use crate::reply::{self, Chunks, Failed, Outcome, Part, Replies, Reply, Traced};
 
 /// Answers that wait for the socket's task; more make their backends wait.
 const ANSWER_QUEUE: usize = 64;
@@ -244,7 +244,7 @@ impl Session {
                 if self.terms.allow(&frame) {
                     self.socket.write(frame);
                 } else {
-                    self.end_call(answer.number, Err(frame_too_large()));
+                    self.end_call(answer.number, Err(frame_too_large().into()));
                     self.start_waiting();
                 }
             }
@@ -269,7 +269,7 @@ impl Session {
     }
 
     /// Ends the record of a call, and gives its last frame.
-    fn last_frame(&self, id: &str, record: Option<Record>, outcome: Outcome) -> String {
+    fn last_frame(&self, id: &str, mut record: Option<Record>, outcome: Outcome) -> String {
         let error = match outcome.map(|body| reply::last_frame(id, &body)) {
             Ok(frame) if self.terms.allow(&frame) => {
                 if let Some(record) = record {
@@ -278,7 +278,12 @@ impl Session {
                 return frame;
             }
             Ok(_) => frame_too_large(),
-            Err(error) => error,
+            Err(Failed { error, reason }) => {
+                if let Some(record) = &mut record {
+                    record.because(reason);
+                }
+                error
+            }
         };
         let error = Traced::new(error, record.as_ref().and_then(Record::trace));
         if let Some(record) = record {

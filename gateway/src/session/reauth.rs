@@ -34,9 +34,9 @@ pub(super) async fn refused(
     let kinds: HashMap<Check, Option<ErrorKind>> =
         match questions.authorise_many(identity, &checks, client).await {
             Ok(decisions) => checks.into_iter().zip(decisions.into_iter().map(kind_of)).collect(),
-            Err(unreachable) => {
-                tracing::warn!(%unreachable, "calls in flight could not be authorised again");
-                let kind = NotPermitted::from(unreachable).kind();
+            Err(reason) => {
+                tracing::debug!(%reason, "calls in flight could not be authorised again");
+                let kind = NotPermitted::from(reason).kind();
                 checks.into_iter().map(|check| (check, Some(kind))).collect()
             }
         };

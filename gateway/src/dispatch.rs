@@ -24,7 +24,7 @@ pub(crate) struct Dispatcher {
 
 /// A call whose bytes are passed on.
 pub(crate) struct Passage {
-    pub(crate) permit: Permit,
+    pub(crate) permit: Arc<Permit>,
     pub(crate) backend: Arc<Http>,
     pub(crate) record: Record,
 }
@@ -72,7 +72,7 @@ impl Dispatcher {
         call: Box<Call>,
     ) -> Result<Passage, WireError> {
         match self.authorise_and_find(caller, client, call).await {
-            Ok((permit, backend)) => Ok(Passage { permit, backend, record }),
+            Ok((permit, backend)) => Ok(Passage { permit: Arc::new(permit), backend, record }),
             Err(Failed { error, reason }) => {
                 record.because(reason);
                 record.end(None, Some(&error));

@@ -5,7 +5,8 @@
 //! `session` tells what it is, `auth` turns a credential into an identity, the `registry`
 //! resolves a call, `authorise` makes the permit, `dispatch` runs it under its deadline on a
 //! `backend`, `reply` writes the answer. HTTP callers (`http`) take the same road from the
-//! registry on; what is passed on whole between two sockets, a `relay` copies.
+//! registry on; what is passed on whole between two sockets, a `relay` copies. What goes on for long
+//! does so in a `tenure`, which asks IAM again.
 //!
 //! It holds no policy and no state that a restart would lose.
 
@@ -21,6 +22,7 @@ mod authorise;
 mod dispatch;
 mod backend;
 mod reply;
+mod tenure;
 mod relay;
 mod http;
 mod handles;

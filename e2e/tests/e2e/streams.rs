@@ -1,13 +1,19 @@
 //! Bytes of documents and cores, and the metrics of the deployment. The backends behind them are
 //! played by the tests.
 
+use std::time::Duration;
+
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 use tollgate_e2e::Tollgate;
 use tollgate_e2e::raw::{self, Answer};
 use tollgate_e2e::upstream::{Line, Upstream};
+
+/// Nothing here takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A Tollgate whose streams and metrics are at a server of the test's.
 struct Scene {
@@ -17,9 +23,27 @@ struct Scene {
 
 impl Scene {
     async fn open() -> anyhow::Result<Self> {
+        Self::open_with(&[]).await
+    }
+
+    async fn open_with(settings: &[(&'static str, &str)]) -> anyhow::Result<Self> {
         let upstream = Upstream::listen().await?;
-        let tollgate = Tollgate::start_with_registry(&stanzas(&upstream)).await?;
+        let tollgate = Tollgate::start_with_registry_and(&stanzas(&upstream), settings).await?;
         Ok(Self { tollgate, upstream })
+    }
+
+    /// A key of a new user's: its id, and the key.
+    async fn key_of(&self, name: &str) -> anyhow::Result<(Value, String)> {
+        let (user, _) = self.tollgate.user(name, "writer").await?;
+        let key = json!({ "user_id": user, "name": "brief" });
+        let made = self.tollgate.iam(json!({ "operation": "create-api-key", "key": key })).await?;
+        let plaintext = made["api_key_plaintext"].as_str().context("no key")?.to_owned();
+        Ok((made["api_key"]["id"].clone(), plaintext))
+    }
+
+    async fn revoke(&self, id: Value) -> anyhow::Result<Instant> {
+        self.tollgate.iam(json!({ "operation": "revoke-api-key", "key_id": id })).await?;
+        Ok(Instant::now())
     }
 
     async fn ask(&self, method: &str, path: &str, token: Option<&str>) -> anyhow::Result<Answer> {
@@ -29,11 +53,14 @@ impl Scene {
 
     /// Sends the head of a request of the admin's, and no more.
     async fn begin(&self, line: &str, more: &str) -> anyhow::Result<Line> {
+        self.begin_as(&self.tollgate.admin_key, line, more).await
+    }
+
+    /// The same of somebody else's.
+    async fn begin_as(&self, key: &str, line: &str, more: &str) -> anyhow::Result<Line> {
         let mut stream = Line(TcpStream::connect(self.tollgate.address).await?);
-        let head = format!(
-            "{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{more}\r\n",
-            self.tollgate.admin_key
-        );
+        let head =
+            format!("{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n{more}\r\n");
         stream.send(head).await?;
         Ok(stream)
     }
@@ -120,6 +147,58 @@ async fn a_core_goes_in_as_it_comes() -> anyhow::Result<()> {
     client.send("first").await?;
     until(&mut backend, "first").await?;
     client.0.shutdown().await?;
+    backend.closed().await
+}
+
+const LEASE: Duration = Duration::from_millis(500);
+const SHORT_LEASE: (&str, &str) = ("link.lease", "500ms");
+
+fn check_within_the_lease(revoked: Instant) {
+    let took = revoked.elapsed();
+    assert!(took < LEASE + Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test]
+async fn bytes_come_no_longer_than_their_key_may_have_them() -> anyhow::Result<()> {
+    let scene = Scene::open_with(&[SHORT_LEASE]).await?;
+    for (name, flows) in [("ann", true), ("eve", false)] {
+        let (id, key) = scene.key_of(name).await?;
+        let mut client = scene.begin_as(&key, "GET /api/v1/export-core?id=a", "").await?;
+        let (mut backend, _) = scene.upstream.posted().await?;
+        backend.begin_stream("application/octet-stream").await?;
+        backend.chunk("half").await?;
+        until(&mut client, "4\r\nhalf\r\n").await?;
+        // Longer than a lease: whoever may have it is not disturbed.
+        tokio::time::sleep(LEASE * 2).await;
+        backend.chunk("more").await?;
+        until(&mut client, "4\r\nmore\r\n").await?;
+        let revoked = scene.revoke(id).await?;
+        let mut rest = Vec::new();
+        let ((), ended) = tokio::join!(
+            async { while flows && backend.chunk("and more").await.is_ok() {} },
+            timeout(PATIENCE, client.0.read_to_end(&mut rest)),
+        );
+        check_within_the_lease(revoked);
+        // Whether the end is a reset or not: it is not that of the chunks.
+        ended?.ok();
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "half of it looks whole");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn bytes_go_no_longer_than_their_key_may_send_them() -> anyhow::Result<()> {
+    let scene = Scene::open_with(&[SHORT_LEASE]).await?;
+    let (id, key) = scene.key_of("ann").await?;
+    let line = "POST /api/v1/import-core?id=a";
+    let mut client = scene.begin_as(&key, line, "Content-Length: 99\r\n").await?;
+    client.send("first").await?;
+    let mut backend = scene.upstream.accept().await?;
+    until(&mut backend, "first").await?;
+    let revoked = scene.revoke(id).await?;
+    let told = until(&mut client, "\r\n\r\n").await?;
+    assert!(told.starts_with("HTTP/1.1 403 "), "{told}");
+    check_within_the_lease(revoked);
     backend.closed().await
 }
 

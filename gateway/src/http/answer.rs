@@ -108,6 +108,7 @@ pub(super) fn bad_body(fault: Fault) -> Response {
     match fault {
         Fault::TooLarge => refuse(&ErrorKind::TooLarge.into()),
         Fault::Broken => bad_request("the body could not be read"),
+        Fault::Over(over) => refuse(&over.kind().into()),
         Fault::TooSlow => {
             let body = r#"{"error":"the body came too slowly"}"#;
             json(StatusCode::REQUEST_TIMEOUT, body.into())

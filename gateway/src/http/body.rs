@@ -15,6 +15,8 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::tenure::{Over, Tenure};
+
 /// How long any body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes a second after which somebody has more time.
@@ -48,6 +50,8 @@ pub(super) enum Fault {
     TooSlow,
     /// It ended before its end.
     Broken,
+    /// The permit to send it holds no more.
+    Over(Over),
 }
 
 impl fmt::Display for Fault {
@@ -56,6 +60,7 @@ impl fmt::Display for Fault {
             Self::TooLarge => "the body is too large",
             Self::TooSlow => "the body came too slowly",
             Self::Broken => "the body broke off",
+            Self::Over(_) => "the client may send no more of it",
         })
     }
 }
@@ -88,6 +93,8 @@ pub(super) struct Bounded {
     /// Since when it does.
     waiting: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
+    /// Under which permit it is passed on, if it is.
+    tenure: Option<Tenure>,
     fate: Fate,
 }
 
@@ -101,8 +108,14 @@ impl Bounded {
             waited: Duration::ZERO,
             waiting: None,
             sleep: Box::pin(sleep_until(Instant::now() + PATIENCE)),
+            tenure: None,
             fate: Fate::default(),
         }
+    }
+
+    /// One that is read only as long as a permit holds.
+    pub(super) fn under(self, tenure: Tenure) -> Self {
+        Self { tenure: Some(tenure), ..self }
     }
 
     /// Tells what became of it, whoever reads it.
@@ -113,6 +126,13 @@ impl Bounded {
     /// What has not been read.
     pub(super) fn into_rest(self) -> Body {
         self.body
+    }
+
+    /// The client is not waited for from now on.
+    fn rest(&mut self, now: Instant) {
+        if let Some(since) = self.waiting.take() {
+            self.waited += now.saturating_duration_since(since);
+        }
     }
 
     fn fail(&self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
@@ -130,6 +150,14 @@ impl HttpBody for Bounded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match self.tenure.as_mut().map(|tenure| tenure.poll(cx)) {
+            None | Some(Poll::Ready(Ok(()))) => {}
+            Some(Poll::Ready(Err(over))) => return self.fail(Fault::Over(over)),
+            Some(Poll::Pending) => {
+                self.rest(Instant::now());
+                return Poll::Pending;
+            }
+        }
         let came = Pin::new(&mut self.body).poll_frame(cx);
         let now = Instant::now();
         let Poll::Ready(came) = came else {
@@ -141,9 +169,7 @@ impl HttpBody for Bounded {
             ready!(self.sleep.as_mut().poll(cx));
             return self.fail(Fault::TooSlow);
         };
-        if let Some(since) = self.waiting.take() {
-            self.waited += now.saturating_duration_since(since);
-        }
+        self.rest(now);
         match came {
             None => Poll::Ready(None),
             Some(Err(_)) => self.fail(Fault::Broken),

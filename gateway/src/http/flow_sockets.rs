@@ -95,7 +95,7 @@ impl Handshaken<'_> {
         handles: &Handles,
         rules: &Rules,
         client: Client,
-    ) -> Result<((Permit, Record), ToBackend), Response> {
+    ) -> Result<((Arc<Permit>, Record), ToBackend), Response> {
         let told = |error: WireError| refuse(&error);
         let Parts { uri, headers, .. } = self.head;
         let unknown = || WireError::with_message(ErrorKind::NotFound, "unknown kind");

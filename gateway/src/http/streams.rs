@@ -36,6 +36,7 @@ use crate::record::{Record, Source};
 use crate::registry::Stream;
 use crate::registry::passage::Asked;
 use crate::seats::Seat;
+use crate::tenure::Tenure;
 use crate::upstream::{Answer, Place};
 
 type Shared = State<Arc<Handles>>;
@@ -127,7 +128,7 @@ struct From {
 impl From {
     async fn download(
         self,
-        handles: &Handles,
+        handles: &Arc<Handles>,
         peer: Peer,
         head: &Head,
     ) -> Result<Response, Response> {
@@ -137,12 +138,12 @@ impl From {
         let asked = passage.backend.exchange(&passage.permit, Method::GET, place, body);
         let answer = timeout(passage.permit.call().budget, asked).await;
         let answer = answer.unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into()));
-        Ok(pass_on(passage, answer))
+        Ok(pass_on(handles, passage, answer))
     }
 
     async fn upload(
         self,
-        handles: &Handles,
+        handles: &Arc<Handles>,
         peer: Peer,
         request: Request,
     ) -> Result<Response, Response> {
@@ -154,8 +155,9 @@ impl From {
             return Err(bad_body(Fault::TooLarge));
         }
         let fate = body.fate();
+        let tenure = Tenure::new(Arc::clone(handles), Arc::clone(&passage.permit));
         let place = Place { below: "", query: &query };
-        let body = Either::Right(Body::new(body));
+        let body = Either::Right(Body::new(body.under(tenure)));
         let answer = {
             let Passage { permit, backend, .. } = &passage;
             let mut asked = pin!(backend.exchange(permit, Method::POST, place, body));
@@ -172,17 +174,21 @@ impl From {
         match fate.fault() {
             // What the backend makes of half a body is nobody's concern.
             Some(fault) => {
-                passage.record.end(None, Some(&ErrorKind::InvalidRequest.into()));
+                let kind = match fault {
+                    Fault::Over(over) => over.kind(),
+                    Fault::TooLarge | Fault::TooSlow | Fault::Broken => ErrorKind::InvalidRequest,
+                };
+                passage.record.end(None, Some(&kind.into()));
                 Err(bad_body(fault))
             }
-            None => Ok(pass_on(passage, answer)),
+            None => Ok(pass_on(handles, passage, answer)),
         }
     }
 
     /// Authorises it. Gives what is passed on of the query, which is what was understood of it.
     async fn open(
         &self,
-        handles: &Handles,
+        handles: &Arc<Handles>,
         peer: Peer,
         head: &Head,
     ) -> Result<(Passage, String), Response> {
@@ -226,13 +232,19 @@ fn internal() -> WireError {
 }
 
 /// The backend's bytes as they come, if they are of use.
-fn pass_on(passage: Passage, answer: Result<Answer, WireError>) -> Response {
+fn pass_on(
+    handles: &Arc<Handles>,
+    passage: Passage,
+    answer: Result<Answer, WireError>,
+) -> Response {
     let Passage { permit, backend, record } = passage;
     let is_plain = |answer: &Answer| !answer.head.headers.contains_key(CONTENT_ENCODING);
     let error = match answer {
         Ok(answer) if answer.head.status.is_success() && is_plain(&answer) => {
             let octets = HeaderValue::from_static("application/octet-stream");
-            let mut response = Response::new(stream_of(answer, record, permit.call().budget));
+            let within = permit.call().budget;
+            let tenure = Tenure::new(Arc::clone(handles), permit);
+            let mut response = Response::new(stream_of(answer, record, tenure, within));
             response.headers_mut().insert(CONTENT_TYPE, octets);
             return response;
         }
@@ -243,24 +255,28 @@ fn pass_on(passage: Passage, answer: Result<Answer, WireError>) -> Response {
     refuse(&error)
 }
 
-/// Read no faster than it is taken. A stream that breaks off is broken off: half a document shall
+/// Read no faster than it is taken, and as long as the permit holds. A stream that breaks off is broken off: half a document shall
 /// not look whole.
-fn stream_of(answer: Answer, record: Record, within: Duration) -> Body {
-    let pieces = stream::unfold(Some((answer, record)), move |state| async move {
-        let (mut answer, record) = state?;
-        match timeout(within, answer.piece()).await {
-            Ok(Ok(Some(piece))) => Some((Ok(piece), Some((answer, record)))),
-            Ok(Ok(None)) => {
+fn stream_of(answer: Answer, record: Record, tenure: Tenure, within: Duration) -> Body {
+    let pieces = stream::unfold(Some((answer, record, tenure)), move |state| async move {
+        let (mut answer, record, mut tenure) = state?;
+        match tenure.during(timeout(within, answer.piece())).await {
+            Ok(Ok(Ok(Some(piece)))) => Some((Ok(piece), Some((answer, record, tenure)))),
+            Ok(Ok(Ok(None))) => {
                 record.end(None, None);
                 None
             }
-            Ok(Err(failure)) => {
+            Ok(Ok(Err(failure))) => {
                 record.end(None, Some(&ErrorKind::UpstreamError.into()));
                 Some((Err(failure.to_string()), None))
             }
-            Err(_) => {
+            Ok(Err(_)) => {
                 record.end(None, Some(&ErrorKind::DeadlineExceeded.into()));
                 Some((Err("nothing came in time".to_owned()), None))
+            }
+            Err(over) => {
+                record.end(None, Some(&over.kind().into()));
+                Some((Err("the caller may have no more of it".to_owned()), None))
             }
         }
     });

@@ -5,18 +5,15 @@ use tollgate_proto::error::ErrorKind;
 
 use super::pair::Side;
 use crate::socket::End;
+use crate::tenure::Over;
 
 /// Why a relay ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     /// The process shall stop.
     Stop,
-    /// The credential and its grace time are over.
-    Expired,
-    /// The caller may no longer do this.
-    Revoked,
-    /// It might, and the workspace is there no more.
-    WorkspaceGone,
+    /// The permit holds no more.
+    Over(Over),
     /// A side leaves unread what the other says.
     Stalled(Side),
     /// The client's socket has ended.
@@ -39,9 +36,9 @@ impl Ending {
         use CloseCode as C;
         let (to_client, to_backend) = match self {
             Self::Stop => (Some(C::Drained), Some(C::GoingAway)),
-            Self::Expired => (Some(C::AuthFailed), Some(C::GoingAway)),
-            Self::Revoked => (Some(C::Revoked), Some(C::GoingAway)),
-            Self::WorkspaceGone => (Some(C::WorkspaceDisabled), Some(C::GoingAway)),
+            Self::Over(Over::Expired) => (Some(C::AuthFailed), Some(C::GoingAway)),
+            Self::Over(Over::Revoked) => (Some(C::Revoked), Some(C::GoingAway)),
+            Self::Over(Over::WorkspaceGone) => (Some(C::WorkspaceDisabled), Some(C::GoingAway)),
             Self::Stalled(Side::Client) => (Some(C::SlowConsumer), Some(C::GoingAway)),
             Self::Stalled(Side::Backend) => (Some(C::Internal), Some(C::GoingAway)),
             Self::Client(End::Closed(None | Some(1000 | 1001 | 1005))) => (None, Some(C::Normal)),
@@ -70,9 +67,7 @@ impl Ending {
             Self::Stop | Self::Backend(End::Closed(Some(1001 | 1012 | 1013))) => {
                 Some(E::Unavailable)
             }
-            Self::Expired => Some(E::AuthExpired),
-            Self::Revoked => Some(E::AccessDenied),
-            Self::WorkspaceGone => Some(E::WorkspaceNotFound),
+            Self::Over(over) => Some(over.kind()),
             Self::Stalled(Side::Client) | Self::Client(End::Gone) => Some(E::Cancelled),
             Self::Client(End::TooLarge) => Some(E::TooLarge),
             Self::Client(End::BadUtf8 | End::Protocol) => Some(E::InvalidRequest),
@@ -114,8 +109,8 @@ mod tests {
         check(Ending::Client(End::Closed(Some(1011))), None, Some(1001));
         check(Ending::Client(End::Gone), None, Some(1001));
         check(Ending::Stop, Some(1012), Some(1001));
-        check(Ending::Expired, Some(4401), Some(1001));
-        check(Ending::Revoked, Some(4403), Some(1001));
+        check(Ending::Over(Over::Expired), Some(4401), Some(1001));
+        check(Ending::Over(Over::Revoked), Some(4403), Some(1001));
         check(Ending::Stalled(Side::Client), Some(4430), Some(1001));
     }
 

@@ -1,9 +1,8 @@
 //! Whoever is refused without end costs no more than so much: lines of the audit file come at a
 //! pace, and others are not disturbed.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tollgate_e2e::Tollgate;
 use tollgate_e2e::raw::{self, Socket};
 

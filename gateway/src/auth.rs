@@ -31,6 +31,11 @@ pub(crate) fn life(identity: &Identity, now_ms: u64) -> (Option<Duration>, Durat
     (life, leeway)
 }
 
+/// Whether a credential ends of itself about now.
+pub(crate) fn is_ending(identity: &Identity, now_ms: u64) -> bool {
+    life(identity, now_ms).0.is_some_and(|life| life <= JWT_LEEWAY)
+}
+
 /// Asks IAM whose credential this is.
 pub(crate) async fn authenticate(
     questions: &Questions,

@@ -123,7 +123,7 @@ impl NotPermitted {
     /// What the caller is told.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Anonymous => ErrorKind::AuthRequired,
+            Self::Anonymous | Self::NotDecided(NotDecided::Ended(_)) => ErrorKind::AuthRequired,
             Self::Denied => ErrorKind::AccessDenied,
             Self::NoWorkspace => ErrorKind::WorkspaceNotFound,
             Self::NotDecided(NotDecided::TooOften(_)) => ErrorKind::RateLimited,

@@ -114,7 +114,9 @@ impl Dispatcher {
                     Ok(answer) => {
                         serde_json::to_string(&answer).map_err(|_| ErrorKind::Internal.into())
                     }
-                    Err(NotDone::Ended) => Err(ErrorKind::AuthRequired.into()),
+                    Err(NotDone::Ended(ended)) => {
+                        Err(NotPermitted::from(NotDecided::from(ended)).into())
+                    }
                     Err(NotDone::Refused(refusal)) => reply::refusal(&refusal),
                     Err(NotDone::TooOften(it)) => {
                         Err(NotPermitted::from(NotDecided::from(it)).into())

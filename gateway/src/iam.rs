@@ -64,6 +64,9 @@ pub(crate) enum NotAuthenticated {
 /// Why there is no decision.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotDecided {
+    /// The caller is no longer who it was.
+    #[error(transparent)]
+    Ended(#[from] Ended),
     /// This user was refused too often.
     #[error(transparent)]
     TooOften(#[from] TooOften),
@@ -77,12 +80,17 @@ pub(crate) enum NotDecided {
 #[error("refused too often of late")]
 pub(crate) struct TooOften(pub(crate) Duration);
 
+/// The credential of this actor has ended meanwhile, or its user is not there any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the credential has ended")]
+pub(crate) struct Ended(pub(crate) Box<Actor>);
+
 /// Why an operation of IAM was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotDone {
-    /// The caller is no longer who it was here: its credential has ended meanwhile.
-    #[error("the credential has ended")]
-    Ended,
+    /// The caller is no longer who it was.
+    #[error(transparent)]
+    Ended(#[from] Ended),
     /// IAM says no.
     #[error("{0}")]
     Refused(Refusal),
@@ -182,7 +190,7 @@ impl Questions {
                 Outcome::Refused(refusal) if is_transient(refusal.kind) => {
                     return Err(Unreachable(refusal.to_string()).into());
                 }
-                Outcome::Refused(_) => Decision::Deny,
+                Outcome::Refused(refusal) => self.denied(&identity.actor, &refusal)?,
                 other => return Err(unexpected(&other).into()),
             };
             self.count_refused(user, &[decision]);
@@ -223,7 +231,7 @@ impl Questions {
             Outcome::Refused(refusal) if is_transient(refusal.kind) => {
                 return Err(Unreachable(refusal.to_string()).into());
             }
-            Outcome::Refused(_) => vec![Decision::Deny; count],
+            Outcome::Refused(refusal) => vec![self.denied(&identity.actor, &refusal)?; count],
             other => return Err(unexpected(&other).into()),
         };
         self.count_refused(user, &decisions);
@@ -253,13 +261,23 @@ impl Questions {
                 match asserted {
                     Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
                         self.forget(&actor);
-                        Err(NotDone::Ended)
+                        Err(Ended(Box::new(actor)).into())
                     }
                     Some(_) | None => Err(NotDone::Refused(refusal)),
                 }
             }
             other => Err(unexpected(&other).into()),
         }
+    }
+
+    /// What a question about decisions comes to that was refused as a whole.
+    fn denied(&self, actor: &Actor, refusal: &Refusal) -> Result<Decision, Ended> {
+        if refusal.kind != RefusalKind::AuthFailed {
+            return Ok(Decision::Deny);
+        }
+        self.pace.refused(actor.user, 1, Instant::now());
+        self.forget(actor);
+        Err(Ended(Box::new(actor.clone())))
     }
 
     fn check_pace(&self, user: UserId) -> Result<(), TooOften> {

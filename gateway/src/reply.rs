@@ -8,11 +8,11 @@
 use tokio::sync::mpsc;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::frame::server;
-use tollgate_proto::iam::{Refusal, RefusalKind};
+use tollgate_proto::iam::{Actor, Refusal, RefusalKind};
 
 use crate::authorise::NotPermitted;
 use crate::call::TraceParent;
-use crate::iam::{NotDecided, TooOften};
+use crate::iam::{Ended, NotDecided, TooOften};
 
 /// Part of an answer, on its way to the socket's task.
 #[derive(Debug)]
@@ -40,6 +40,16 @@ pub(crate) type Outcome = Result<String, Failed>;
 pub(crate) struct Failed {
     pub(crate) error: WireError,
     pub(crate) reason: Option<Box<NotPermitted>>,
+}
+
+impl Failed {
+    /// Whose credential has ended, if that is it.
+    pub(crate) fn ended(&self) -> Option<&Actor> {
+        match self.reason.as_deref() {
+            Some(NotPermitted::NotDecided(NotDecided::Ended(Ended(actor)))) => Some(actor),
+            _ => None,
+        }
+    }
 }
 
 impl From<WireError> for Failed {

@@ -46,7 +46,7 @@ use authority::{Checking, Verdict};
 use calls::{Ended, WaitingCall};
 use heartbeat::Pulse;
 use inflight::Inflight;
-use phase::Phase;
+use phase::{Input, Phase};
 use terms::Terms;
 use timers::Timers;
 
@@ -73,6 +73,8 @@ pub(crate) struct Session {
     greeted: bool,
     /// The credential that is being judged.
     checking: Option<Checking>,
+    /// What the machine is told when the present event was handled.
+    follows: Option<Input>,
     /// Refused credentials in a row.
     refusals: u32,
     /// Whether the last credential could not be judged.
@@ -170,6 +172,7 @@ impl Session {
             pinged: None,
             greeted: false,
             checking: None,
+            follows: None,
             refusals: 0,
             iam_silent: false,
             malformed: 0,
@@ -249,6 +252,7 @@ impl Session {
             Event::Timer => self.on_timers()?,
             Event::Stop => self.begin_drain()?,
         }
+        self.follow()?;
         if self.draining && self.inflight.is_empty() {
             return Flow::Break(Ending::Close(CloseCode::Drained));
         }

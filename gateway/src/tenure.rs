@@ -18,6 +18,7 @@ use tollgate_proto::error::ErrorKind;
 use crate::auth::life;
 use crate::authorise::{NotPermitted, Permit};
 use crate::handles::Handles;
+use crate::iam::NotDecided;
 use crate::iam::cache::Decided;
 
 /// Between two questions to an IAM that cannot be asked.
@@ -147,13 +148,21 @@ impl Tenure {
     fn take(&mut self, renewed: &Renewed, now: Instant) -> Result<(), Over> {
         match renewed {
             Ok(decided) => self.decided = *decided,
-            Err(NotPermitted::NotDecided(_)) => self.retry_at = now + RETRY,
+            Err(NotPermitted::NotDecided(NotDecided::Unreachable(_) | NotDecided::TooOften(_))) => {
+                self.retry_at = now + RETRY;
+            }
             // The credential ends of itself: what runs may go on for the grace time, as calls may.
-            Err(NotPermitted::Denied) if self.life.is_some_and(|(ends, _)| ends <= now) => {
+            Err(NotPermitted::Denied | NotPermitted::NotDecided(NotDecided::Ended(_)))
+                if self.life.is_some_and(|(ends, _)| ends <= now) =>
+            {
                 self.decided = None;
             }
             Err(NotPermitted::NoWorkspace) => return Err(Over::WorkspaceGone),
-            Err(NotPermitted::Denied | NotPermitted::Anonymous) => return Err(Over::Revoked),
+            Err(
+                NotPermitted::Denied
+                | NotPermitted::Anonymous
+                | NotPermitted::NotDecided(NotDecided::Ended(_)),
+            ) => return Err(Over::Revoked),
         }
         Ok(())
     }

@@ -3,14 +3,14 @@
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use tollgate_client::{Client, Config};
-use tollgate_e2e::{PASSWORD, Tollgate, echo};
+use tollgate_e2e::raw::Socket;
+use tollgate_e2e::{PASSWORD, Tollgate};
 
 /// Somebody on a socket that stays open.
 struct Member {
     id: String,
     key_id: String,
-    socket: Client,
+    socket: Socket,
 }
 
 /// A reader of a workspace of its own; with a key, or logged in.
@@ -29,7 +29,7 @@ async fn member(tollgate: &Tollgate, name: &str, logs_in: bool) -> anyhow::Resul
     } else {
         text(&made["api_key_plaintext"])?
     };
-    let socket = Client::connect(Config::new(tollgate.url()).token(token)).await?;
+    let socket = Socket::authenticated(tollgate.address, &token).await?;
     Ok(Member { id, key_id: text(&made["api_key"]["id"])?, socket })
 }
 
@@ -39,12 +39,28 @@ fn text(value: &Value) -> anyhow::Result<String> {
 
 impl Member {
     /// Whether a call is allowed.
-    async fn may(&self) -> anyhow::Result<bool> {
-        match self.socket.call(echo("hello")?).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == Some("access-denied") => Ok(false),
-            Err(error) => Err(error.into()),
+    async fn may(&mut self) -> anyhow::Result<bool> {
+        self.socket.call(json!(1), json!({ "prompt": "hello" })).await?;
+        let answer = self.socket.frame().await?;
+        match answer["error"]["type"].as_str() {
+            None => Ok(true),
+            Some("access-denied") => Ok(false),
+            Some(_) => anyhow::bail!("{answer}"),
         }
+    }
+
+    /// How its socket is closed, and what is said before.
+    async fn is_told(&mut self) -> anyhow::Result<()> {
+        let (frames, code) = self.socket.close().await?;
+        assert_eq!(code, 4403);
+        assert_eq!(
+            frames,
+            [
+                json!({ "type": "auth-revoked", "scope": "credential", "reconnect": "reauth" }),
+                json!({ "type": "closing", "code": 4403, "reason": "revoked", "reconnect": "reauth" }),
+            ]
+        );
+        Ok(())
     }
 }
 
@@ -75,11 +91,16 @@ async fn whatever_is_taken_away_ends_with_the_answer() -> anyhow::Result<()> {
         ("password", true, |member| about("reset-password", member)),
     ];
     for (kind, logs_in, operation) in kinds {
-        let member = member(&tollgate, kind, logs_in).await?;
+        let mut member = member(&tollgate, kind, logs_in).await?;
         // Twice: the second one is decided by what was kept.
         assert!(member.may().await? && member.may().await?, "{kind}");
         tollgate.iam(operation(&member)).await.context(kind)?;
         assert!(!member.may().await?, "{kind}");
+        match kind {
+            // Who it is it still is.
+            "role" | "workspace" => assert!(!member.may().await?, "{kind}"),
+            _ => member.is_told().await.context(kind)?,
+        }
     }
     Ok(())
 }
@@ -87,9 +108,10 @@ async fn whatever_is_taken_away_ends_with_the_answer() -> anyhow::Result<()> {
 #[tokio::test]
 async fn whatever_is_given_is_there_with_the_answer() -> anyhow::Result<()> {
     let tollgate = Tollgate::start().await?;
-    let member = member(&tollgate, "ann", false).await?;
+    let mut member = member(&tollgate, "ann", false).await?;
+    let id = member.id.clone();
     let change = async |operation: &str, workspace: &str| {
-        let mut change = about(operation, &member);
+        let mut change = json!({ "operation": operation, "user_id": id });
         change["grant"] = json!({ "role": "reader", "workspace": workspace });
         tollgate.iam(change).await
     };

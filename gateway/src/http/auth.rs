@@ -134,7 +134,7 @@ async fn run(
     let outcome = handles.questions.operate(actor, operation, &client).await;
     match outcome {
         Ok(reply) => ok(serde_json::to_string(&reply).unwrap_or_default()),
-        Err(NotDone::Ended) => refuse(&ErrorKind::AuthRequired.into()),
+        Err(NotDone::Ended(_)) => refuse(&ErrorKind::AuthRequired.into()),
         Err(NotDone::Refused(refusal)) => refuse(&mask(name, &refusal)),
         Err(NotDone::TooOften(it)) => refuse(&rate_limited(it)),
         Err(NotDone::Unreachable(unreachable)) => {

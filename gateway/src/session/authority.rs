@@ -14,14 +14,14 @@ use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::frame::client::AuthFrame;
 use tollgate_proto::frame::server::{AuthFailed, AuthOk, Notice, SessionLimits};
-use tollgate_proto::iam::Identity;
+use tollgate_proto::iam::{Actor, Identity};
 
 use super::phase::{Action, Input, Phase, step};
 use super::reauth::{self, Refused};
 use super::terms::Terms;
 use super::timers::take_due;
 use super::{Ending, Flow, Session};
-use crate::auth::{authenticate, life};
+use crate::auth::{authenticate, is_ending, life};
 use crate::authorise::Caller;
 use crate::handles::Limits;
 use crate::iam::NotAuthenticated;
@@ -138,6 +138,10 @@ impl Session {
                     self.extend_deadline();
                 }
                 Action::TellExpired => self.socket.write(Notice::AuthExpired {}.write()),
+                Action::TellRevoked => {
+                    let (scope, reconnect) = ("credential".to_owned(), "reauth".to_owned());
+                    self.socket.write(Notice::AuthRevoked { scope, reconnect }.write());
+                }
                 Action::Close(code) => return ControlFlow::Break(Ending::Close(*code)),
                 // No frame answers a token that came with the upgrade; and the consequences of a
                 // call are those of `calls.rs`, which asks the machine itself.
@@ -145,6 +149,28 @@ impl Session {
             }
         }
         Flow::Continue(())
+    }
+
+    /// Notes that IAM no longer knows who made a call. One who was replaced meanwhile, or is about
+    /// to be, is nobody's concern any more, and what ends of itself has a grace time.
+    pub(super) fn note_ended(&mut self, actor: &Actor) {
+        let now_ms = self.handles.clock.now_ms();
+        let is_ours = self
+            .caller
+            .as_deref()
+            .map(Caller::identity)
+            .is_some_and(|identity| identity.actor == *actor && !is_ending(identity, now_ms));
+        if is_ours && self.checking.is_none() {
+            self.follows = Some(Input::AuthorityEnded);
+        }
+    }
+
+    /// Does what follows from that, after the call has had its last frame.
+    pub(super) fn follow(&mut self) -> Flow {
+        match self.follows.take() {
+            Some(input) => self.perform(input, None, false),
+            None => Flow::Continue(()),
+        }
     }
 
     fn extend_deadline(&mut self) {

@@ -269,7 +269,7 @@ impl Session {
     }
 
     /// Ends the record of a call, and gives its last frame.
-    fn last_frame(&self, id: &str, mut record: Option<Record>, outcome: Outcome) -> String {
+    fn last_frame(&mut self, id: &str, mut record: Option<Record>, outcome: Outcome) -> String {
         let error = match outcome.map(|body| reply::last_frame(id, &body)) {
             Ok(frame) if self.terms.allow(&frame) => {
                 if let Some(record) = record {
@@ -278,11 +278,13 @@ impl Session {
                 return frame;
             }
             Ok(_) => frame_too_large(),
-            Err(Failed { error, reason }) => {
+            Err(failed) => {
+                let ended = failed.ended().map(|actor| self.note_ended(actor)).is_some();
+                let Failed { error, reason } = failed;
                 if let Some(record) = &mut record {
                     record.because(reason);
                 }
-                error
+                if ended { ErrorKind::AccessDenied.into() } else { error }
             }
         };
         let error = Traced::new(error, record.as_ref().and_then(Record::trace));

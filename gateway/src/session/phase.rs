@@ -41,6 +41,8 @@ pub(crate) enum Input {
     Expired,
     /// The time after it is over too.
     GraceOver,
+    /// IAM no longer knows the credential, or its user.
+    AuthorityEnded,
 }
 
 /// What the loop does.
@@ -66,6 +68,8 @@ pub(crate) enum Action {
     Unbind,
     /// Say that the credential has ended.
     TellExpired,
+    /// Say that it was taken away.
+    TellRevoked,
     /// Close.
     Close(CloseCode),
 }
@@ -114,10 +118,20 @@ pub(crate) fn step(phase: Phase, input: Input) -> (Phase, &'static [Action]) {
         (Grace, Input::GraceOver) => {
             (Unbound, &[A::Unbind, A::EndCalls(ErrorKind::AuthExpired), A::TellExpired])
         }
-        // A timer of an identity that was replaced meanwhile.
+        (Bound | Grace, Input::AuthorityEnded) => (
+            Unbound,
+            &[
+                A::Unbind,
+                A::EndCalls(ErrorKind::AccessDenied),
+                A::TellRevoked,
+                A::Close(CloseCode::Revoked),
+            ],
+        ),
+        // A timer, or a call, of an identity that was replaced meanwhile.
         (New | Grace | Unbound, Input::LifeEnding | Input::Expired)
         | (New | Bound | Unbound, Input::GraceOver)
-        | (Bound | Grace, Input::AuthDeadline { .. }) => (phase, &[]),
+        | (Bound | Grace, Input::AuthDeadline { .. })
+        | (New | Unbound, Input::AuthorityEnded) => (phase, &[]),
     }
 }
 
@@ -137,6 +151,7 @@ mod tests {
             Just(Input::LifeEnding),
             Just(Input::Expired),
             Just(Input::GraceOver),
+            Just(Input::AuthorityEnded),
         ]
     }
 
@@ -147,6 +162,7 @@ mod tests {
         fn no_call_runs_without_an_identity(inputs in proptest::collection::vec(any_input(), 0..64)) {
             let (mut phase, mut bound) = (Phase::New, false);
             for input in inputs {
+                let was_bound = bound;
                 let (next, actions) = step(phase, input);
                 for action in actions {
                     match action {
@@ -159,6 +175,10 @@ mod tests {
                 }
                 prop_assert_eq!(bound, matches!(next, Phase::Bound | Phase::Grace));
                 prop_assert!(next != Phase::New || phase == Phase::New);
+                if input == Input::AuthorityEnded {
+                    let closes = actions.contains(&Action::Close(CloseCode::Revoked));
+                    prop_assert_eq!((closes, bound), (was_bound, false));
+                }
                 if input == Input::Call {
                     prop_assert_eq!(actions.len(), 1, "every call has one consequence");
                 }

@@ -11,7 +11,7 @@ use tollgate_proto::iam::{Check, Client, Decision, Identity};
 
 use super::Session;
 use crate::authorise::NotPermitted;
-use crate::iam::Questions;
+use crate::iam::{NotDecided, Questions};
 
 /// Calls in flight, with what they need. Those that IAM decides on, or nobody, are not here.
 pub(super) type Claims = Vec<(u64, Check)>;
@@ -36,7 +36,10 @@ pub(super) async fn refused(
             Ok(decisions) => checks.into_iter().zip(decisions.into_iter().map(kind_of)).collect(),
             Err(reason) => {
                 tracing::debug!(%reason, "calls in flight could not be authorised again");
-                let kind = NotPermitted::from(reason).kind();
+                let kind = match reason {
+                    NotDecided::Ended(_) => ErrorKind::AccessDenied,
+                    other => NotPermitted::from(other).kind(),
+                };
                 checks.into_iter().map(|check| (check, Some(kind))).collect()
             }
         };

@@ -178,7 +178,7 @@ fn decisions(
             Some(line(Event::AuthzAllow, check))
         }
         Decision::Allow => None,
-        Decision::Deny => Some(denied(check, "no grant covers it, or the actor is not live")),
+        Decision::Deny => Some(denied(check, "no grant covers it")),
         Decision::NoWorkspace => Some(denied(check, "the workspace is disabled or not there")),
     });
     lines.collect()

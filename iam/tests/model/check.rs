@@ -9,7 +9,9 @@ use tollgate_iam::hash::Digest;
 use tollgate_iam::journal::entry::Act;
 use tollgate_iam::journal::replay;
 use tollgate_iam::operation::access;
+use tollgate_iam::policy::Denied;
 use tollgate_iam::record::Change;
+use tollgate_iam::refused::Refused;
 use tollgate_iam::state::{self, Read, State, Table};
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::{Actor, Check, Credential, Decision};
@@ -169,7 +171,11 @@ fn check_decisions(history: &History, world: &World) {
     }
 }
 
-fn decisions(history: &History, actor: &Actor, questions: &[(Capability, &str)]) -> Vec<Decision> {
+fn decisions(
+    history: &History,
+    actor: &Actor,
+    questions: &[(Capability, &str)],
+) -> Vec<Option<Decision>> {
     let check = |(capability, scope): &(Capability, &str)| {
         let resource = match *scope {
             EVERYWHERE => Resource::Deployment,
@@ -179,7 +185,11 @@ fn decisions(history: &History, actor: &Actor, questions: &[(Capability, &str)])
     };
     let checks: Vec<_> = questions.iter().map(check).collect();
     let now = history.context.clock.now_ms();
-    access::authorise(&history.context, actor, &checks, now).unwrap()
+    match access::authorise(&history.context, actor, &checks, now) {
+        Ok(decisions) => decisions.into_iter().map(Some).collect(),
+        Err(Refused::Denied(Denied::NotLive)) => vec![None; checks.len()],
+        Err(other) => panic!("{other}"),
+    }
 }
 
 /// The state is what its journal makes of an empty one, and what its rows add up to.

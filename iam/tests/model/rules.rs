@@ -64,21 +64,25 @@ pub(crate) fn decide(world: &World, asked: &Asked, drawn: Drawn) -> Result<World
     if after.usable_admins() == 0 { Err(No::NotPermitted) } else { Ok(after) }
 }
 
-/// What a question about one capability is answered.
+/// What a question about one capability is answered; nothing, if the actor is not who it was.
 pub(crate) fn authorise(
     world: &World,
     actor: &Actor,
     capability: Capability,
     scope: &str,
     now: u64,
-) -> Decision {
+) -> Option<Decision> {
     let needed = Capabilities::one(capability);
     let may = |scope: &str| needed.within(world.allowed(actor.user, scope, now));
-    if check_actor(world, actor, now).is_err() || !may(scope) {
-        return Decision::Deny;
+    let standing = check_actor(world, actor, now);
+    if standing == Err(No::NotLive) {
+        return None;
+    }
+    if standing.is_err() || !may(scope) {
+        return Some(Decision::Deny);
     }
     let exists = scope == EVERYWHERE || world.is_usable(scope);
-    if exists { Decision::Allow } else { Decision::NoWorkspace }
+    Some(if exists { Decision::Allow } else { Decision::NoWorkspace })
 }
 
 /// Whether the actor is who it was, and may do more than change its password.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tollgate_proto::capability::Capability::Llm;
 use tollgate_proto::iam::Decision::{Allow, Deny};
-use tollgate_proto::iam::{RefusalKind, UserRecord};
+use tollgate_proto::iam::{Check, RefusalKind, UserRecord};
+use tollgate_proto::resource::Resource;
 use uuid::Uuid;
 
 use super::harness::{
@@ -132,7 +133,8 @@ async fn a_disabled_user_is_nobody_at_once_and_its_credentials_stay_dead() {
         for credential in [&ann, &session, &fresh] {
             assert_nobody(iam.authenticate(&credential.key).await);
             assert_nobody(iam.by(credential, whoami()).await);
-            assert_eq!(iam.decide(credential.actor(), Llm, "acme").await, Deny);
+            let check = Check { capability: Llm, resource: Resource::Deployment };
+            assert_nobody(iam.judge(credential.actor(), check).await);
         }
         assert_nobody(iam.login("ann", PASSWORD).await);
         assert!(!record(&iam, &admin, &ann).await.enabled);

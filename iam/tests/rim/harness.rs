@@ -250,9 +250,14 @@ impl Iam {
         capability: Capability,
         resource: Resource,
     ) -> Decision {
-        let check = Check { capability, resource };
+        self.judge(actor, Check { capability, resource }).await.unwrap()
+    }
+
+    /// What is decided, if anything is.
+    pub(crate) async fn judge(&self, actor: &Actor, check: Check) -> Result<Decision, Refusal> {
         match self.ask(json!({"authorise": {"actor": actor, "check": check}})).await.outcome {
-            Outcome::Decision(decision) => decision,
+            Outcome::Decision(decision) => Ok(decision),
+            Outcome::Refused(refusal) => Err(refusal),
             other => panic!("{other:?}"),
         }
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tollgate_proto::capability::Capability;
-use tollgate_proto::iam::{Decision, RefusalKind};
+use tollgate_proto::iam::{Check, Decision, RefusalKind};
+use tollgate_proto::resource::Resource;
 
 use super::harness::{Iam, NOW_MS, PASSWORD, Person, assert_denied, assert_nobody, assert_refused};
 
@@ -105,8 +106,8 @@ async fn a_minted_session_dies_with_its_user_and_with_its_minter() {
     let dead = async |session: &Person| {
         assert_nobody(iam.authenticate(&session.key).await);
         assert_nobody(iam.operate(Some(session.actor()), json!({"operation": "whoami"})).await);
-        let decision = iam.decide(session.actor(), Capability::Llm, "acme").await;
-        assert_eq!(decision, Decision::Deny);
+        let check = Check { capability: Capability::Llm, resource: Resource::Deployment };
+        assert_nobody(iam.judge(session.actor(), check).await);
     };
     iam.operate(Some(minter.actor()), change_password()).await.unwrap();
     dead(&first).await;

@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
 use tollgate_proto::capability::Capability;
-use tollgate_proto::iam::{Decision, Refusal, RefusalKind};
+use tollgate_proto::iam::{Check, Refusal, RefusalKind};
+use tollgate_proto::resource::Resource;
 
 use super::harness::{Iam, PASSWORD, Person, assert_denied, assert_nobody, assert_refused};
 
@@ -161,5 +162,6 @@ async fn a_revoked_key_ends_the_sessions_that_gateways_know_already() {
     assert!(iam.operate(Some(&ann), make("two")).await.is_ok(), "a rotation ends nothing");
     revoke(&iam, &admin, &kid(&token)).await.unwrap();
     assert_nobody(iam.operate(Some(&ann), make("three")).await);
-    assert_eq!(iam.decide(&ann, Capability::Llm, "default").await, Decision::Deny);
+    let check = Check { capability: Capability::Llm, resource: Resource::Deployment };
+    assert_nobody(iam.judge(&ann, check).await);
 }

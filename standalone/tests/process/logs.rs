@@ -116,6 +116,8 @@ async fn programs_find_each_call_and_each_connection() -> Result<()> {
     assert_eq!(fields(find(&said, "call ended", TRACE)), call);
     call["workspace"] = "elsewhere".into();
     call["outcome"] = "workspace-not-found".into();
+    // What the caller is not told.
+    call["reason"] = "it would be allowed, and the workspace is not there".into();
     assert_eq!(fields(find(&said, "call ended", "elsewhere")), call);
     assert_eq!(
         fields(find(&said, "connection closed", "\"calls\":2")),

@@ -24,8 +24,9 @@ use tollgate_proto::iam::{
 };
 use tollgate_proto::ids::UserId;
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::metrics::Asked;
 
-use crate::metrics::{Answered, Asked, Cached, Found, Metrics};
+use crate::metrics::{Answered, Cached, Found, Metrics};
 use cache::{Cache, Decided};
 use pace::Pace;
 

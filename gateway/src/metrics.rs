@@ -8,8 +8,10 @@ use std::borrow::Cow;
 
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::ErrorKind;
-use tollgate_proto::iam::{Question, Via};
-use tollgate_runtime::metrics::{Counter, Counters, Gauge, Histogram, Label, Names, PerName};
+use tollgate_proto::iam::Via;
+use tollgate_runtime::metrics::{
+    Asked, Counter, Counters, Gauge, Histogram, Label, Names, PerName,
+};
 
 tollgate_runtime::metrics! {
     /// The metrics of one gateway.
@@ -183,17 +185,6 @@ tollgate_runtime::label! {
 }
 
 tollgate_runtime::label! {
-    /// What IAM was asked.
-    pub(crate) enum Asked, "question" {
-        Authenticate = "authenticate",
-        Authorise = "authorise",
-        AuthoriseMany = "authorise-many",
-        Revalidate = "revalidate",
-        Operate = "operate",
-    }
-}
-
-tollgate_runtime::label! {
     /// What came of it.
     pub(crate) enum Answered, "outcome" {
         Ok = "ok",
@@ -229,24 +220,8 @@ tollgate_runtime::label! {
 impl Route {
     /// The route of a path as the router matched it.
     pub(crate) fn of(matched: Option<&str>) -> Self {
-        match matched {
-            Some("/api/v1/socket") => Self::Socket,
-            Some("/api/socket") => Self::SocketOfOld,
-            Some("/api/v1/auth/bootstrap") => Self::Bootstrap,
-            Some("/api/v1/auth/bootstrap-status") => Self::BootstrapStatus,
-            Some("/api/v1/auth/login") => Self::Login,
-            Some("/api/v1/auth/change-password") => Self::ChangePassword,
-            Some("/api/v1/iam") => Self::Iam,
-            Some("/api/v1/{kind}") => Self::Service,
-            Some("/api/v1/flow/{flow}/service/{*kind}") => Self::FlowService,
-            Some("/api/v1/document-stream") => Self::DocumentStream,
-            Some("/api/v1/export-core") => Self::ExportCore,
-            Some("/api/v1/import-core") => Self::ImportCore,
-            Some("/api/metrics/{*path}") => Self::Metrics,
-            Some("/api/v1/flow/{flow}/import/{kind}") => Self::FlowImport,
-            Some("/api/v1/flow/{flow}/export/{kind}") => Self::FlowExport,
-            Some(_) | None => Self::Other,
-        }
+        let is_it = |route: &Self| Some(route.text()) == matched;
+        Self::ALL.iter().copied().find(is_it).unwrap_or(Self::Other)
     }
 }
 
@@ -268,18 +243,6 @@ impl From<Via> for Through {
         match via {
             Via::Socket => Self::Socket,
             Via::Http => Self::Http,
-        }
-    }
-}
-
-impl From<&Question> for Asked {
-    fn from(question: &Question) -> Self {
-        match question {
-            Question::Authenticate { .. } => Self::Authenticate,
-            Question::Authorise { .. } => Self::Authorise,
-            Question::AuthoriseMany { .. } => Self::AuthoriseMany,
-            Question::Revalidate { .. } => Self::Revalidate,
-            Question::Operate { .. } => Self::Operate,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! Never: a label that a client can choose, or the name of a user or a workspace.
 
 use tollgate_proto::iam::{Operation, Question};
-use tollgate_runtime::metrics::{Counter, Counters, Gauge};
+use tollgate_runtime::metrics::{Asked, Counter, Counters, Gauge};
 
 use crate::refused::Refused;
 
@@ -45,22 +45,6 @@ tollgate_runtime::metrics! {
 }
 
 tollgate_runtime::label! {
-    /// What was asked.
-    pub enum Asked, "question" {
-        /// Whose is this credential?
-        Authenticate = "authenticate",
-        /// May this actor do that?
-        Authorise = "authorise",
-        /// Several of those.
-        AuthoriseMany = "authorise-many",
-        /// Who is still who it was?
-        Revalidate = "revalidate",
-        /// An operation.
-        Operate = "operate",
-    }
-}
-
-tollgate_runtime::label! {
     /// What came of it.
     pub enum Answered, "outcome" {
         /// What was asked for.
@@ -85,16 +69,9 @@ pub(crate) struct Counting {
 
 impl Counting {
     pub(crate) fn of(question: &Question) -> Self {
-        let asked = match question {
-            Question::Authenticate { .. } => Asked::Authenticate,
-            Question::Authorise { .. } => Asked::Authorise,
-            Question::AuthoriseMany { .. } => Asked::AuthoriseMany,
-            Question::Revalidate { .. } => Asked::Revalidate,
-            Question::Operate { .. } => Asked::Operate,
-        };
         let is_login =
             matches!(question, Question::Operate { operation: Operation::Login { .. }, .. });
-        Self { asked, is_login }
+        Self { asked: question.into(), is_login }
     }
 
     /// It was answered, or refused.

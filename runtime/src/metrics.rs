@@ -8,6 +8,7 @@
 mod cell;
 mod label;
 mod process;
+mod question;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub use cell::{Counter, Counters, Gauge, Histogram, Metric, Names, PerName};
 pub use label::Label;
 pub use process::Process;
+pub use question::Asked;
 
 /// How the text is called in HTTP.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

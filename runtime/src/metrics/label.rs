@@ -48,17 +48,21 @@ macro_rules! label {
         $vis enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {
-            const TEXTS: &[&'static str] = &[$($text,)*];
+            const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(match self { $(Self::$variant => $text,)* })
+                f.write_str(self.text())
             }
         }
 
         impl $crate::metrics::Label for $name {
-            const COUNT: usize = Self::TEXTS.len();
+            const COUNT: usize = Self::ALL.len();
 
             fn names() -> Vec<&'static str> {
                 vec![$label]
@@ -69,7 +73,7 @@ macro_rules! label {
             }
 
             fn values(index: usize) -> Vec<std::borrow::Cow<'static, str>> {
-                vec![Self::TEXTS.get(index).copied().unwrap_or_default().into()]
+                vec![Self::ALL.get(index).map_or("", |value| value.text()).into()]
             }
         }
     };

@@ -14,6 +14,7 @@ mod accept;
 mod seats;
 mod stream;
 mod peer;
+mod percent;
 mod socket;
 mod session;
 mod auth;

@@ -5,7 +5,7 @@
 
 use tollgate_proto::error::{ErrorKind, WireError};
 
-use super::query::decode_percent;
+use crate::percent;
 
 /// The service of `/api/v1/{kind}`, as it was sent.
 pub(super) fn service(path: &str) -> Option<&str> {
@@ -28,7 +28,7 @@ impl<'a> OfFlow<'a> {
 
     /// The name of the flow.
     pub(super) fn flow(&self) -> Result<String, WireError> {
-        let name = String::from_utf8(decode_percent(self.flow));
+        let name = String::from_utf8(percent::decode(self.flow));
         name.map_err(|_| {
             WireError::with_message(ErrorKind::InvalidRequest, "the flow is not UTF-8")
         })

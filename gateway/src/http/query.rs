@@ -3,11 +3,12 @@
 //! Never: into a log. A query may hold a credential.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use axum::http::Uri;
 use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::secret::SecretString;
+
+use crate::percent;
 
 /// The query of a request.
 #[derive(Clone, Copy)]
@@ -27,7 +28,7 @@ impl<'a> Query<'a> {
             // Of two workspaces the wrong one might be checked.
             (Some(_), Some(_)) => return Err(invalid("a parameter is repeated")),
         };
-        let value = String::from_utf8(decode_percent(&value))
+        let value = String::from_utf8(percent::decode(&value))
             .map_err(|_| invalid("a parameter is not UTF-8"))?;
         Ok(Some(value).filter(|value| !value.is_empty()))
     }
@@ -36,14 +37,16 @@ impl<'a> Query<'a> {
     pub(super) fn token(self) -> Option<SecretString> {
         let mut named = self.named("token");
         let (Some(value), None) = (named.next(), named.next()) else { return None };
-        let token = String::from_utf8(decode_percent(value)).ok()?;
+        let token = String::from_utf8(percent::decode(value)).ok()?;
         Some(SecretString::from(token)).filter(|_| !value.is_empty())
     }
 
     /// The values of a parameter, however its name is spelled.
     fn named(self, name: &str) -> impl Iterator<Item = &'a str> {
         let pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(move |(key, _)| decode_percent(key) == name.as_bytes()).map(|(_, value)| value)
+        pairs
+            .filter(move |(key, _)| percent::decode(key) == name.as_bytes())
+            .map(|(_, value)| value)
     }
 }
 
@@ -51,37 +54,9 @@ fn invalid(message: &'static str) -> WireError {
     WireError::with_message(ErrorKind::InvalidRequest, message)
 }
 
-/// Undoes percent-encoding. Clients also send tokens as they are: a lone `%` stays.
-pub(super) fn decode_percent(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let decoded = match tail {
-            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        out.push(decoded.map_or(*first, |(high, low)| high << 4 | low));
-        rest = if decoded.is_some() { &tail[2..] } else { tail };
-    }
-    out
-}
-
 /// A value as it stands in a query.
 pub(super) fn encode(value: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if value.bytes().all(plain) {
-        return Cow::Borrowed(value);
-    }
-    let mut encoded = String::with_capacity(value.len() + 16);
-    for byte in value.bytes() {
-        if plain(byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    Cow::Owned(encoded)
+    percent::encode(value, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
 #[cfg(test)]

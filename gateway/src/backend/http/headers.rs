@@ -1,11 +1,10 @@
 //! What a service is told beside the request: who calls, from headers that only the gateway writes.
 
-use std::fmt::Write;
-
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use tokio::time::Instant;
 
 use crate::authorise::Permit;
+use crate::percent;
 
 const SERVICE: HeaderName = HeaderName::from_static("tollgate-service");
 const FLOW: HeaderName = HeaderName::from_static("tollgate-flow");
@@ -54,19 +53,8 @@ pub(super) fn add_deadline(headers: &mut HeaderMap, deadline: Instant) {
 
 /// A name as a header's value: what is not visible ASCII, and the percent sign, percent-encoded.
 fn header(name: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'%';
-    if name.as_bytes().iter().all(plain) {
-        return HeaderValue::from_str(name);
-    }
-    let mut encoded = String::with_capacity(name.len() + 16);
-    for byte in name.bytes() {
-        if plain(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    HeaderValue::try_from(encoded)
+    let encoded = percent::encode(name, |byte| byte.is_ascii_graphic() && byte != b'%');
+    HeaderValue::from_str(&encoded)
 }
 
 #[cfg(test)]

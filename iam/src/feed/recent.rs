@@ -37,10 +37,13 @@ impl Recent {
         kept.newest = seq;
         kept.events.extend(events);
         while kept.events.len() > MOST
-            && let Some(oldest) = kept.events.front().map(|event| event.seq)
+            && let Some(oldest) = kept.events.pop_front()
         {
-            kept.after = oldest;
-            kept.events.retain(|event| event.seq > oldest);
+            kept.after = oldest.seq;
+        }
+        // An entry is forgotten as a whole.
+        while kept.events.front().is_some_and(|event| event.seq <= kept.after) {
+            kept.events.pop_front();
         }
         drop(kept);
         self.newest.send_replace(seq);

@@ -135,8 +135,8 @@ async fn ask(context: &Context, call: Call) -> Done {
         Question::AuthoriseMany { actor, checks } => {
             access::authorise(context, &actor, &checks, now_ms).map(Outcome::Decisions)
         }
-        Question::Revalidate { actors } => {
-            access::revalidate(context, &actors, now_ms).map(Outcome::Confirmed)
+        Question::Revalidate { claims } => {
+            access::revalidate(context, &claims, now_ms).map(Outcome::Confirmed)
         }
         Question::Operate { actor, operation } => {
             let request = Request { id: call.id, client: call.client, actor, now_ms };

@@ -112,11 +112,11 @@ pub enum Question {
         /// What, answered in this order.
         checks: Vec<Check>,
     },
-    /// Which of these are still who they were? Asked when events may have been missed, and about
-    /// API keys after their owner's password was changed.
+    /// Which of these are still who they were, and what may they still do? Asked when something
+    /// moved that they rest on, and when events may have been missed.
     Revalidate {
         /// Who, answered in this order.
-        actors: Vec<Actor>,
+        claims: Vec<Claim>,
     },
     /// An operation of the public surface: IAM checks the actor and decides.
     Operate {
@@ -255,13 +255,28 @@ pub struct Identity {
     pub user_context: Option<String>,
 }
 
-/// The epochs that an identity is good under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Epochs {
-    /// Of its user's credentials.
-    pub auth: u64,
-    /// Of decisions on its user.
-    pub authz: u64,
+/// Somebody who may have ended, and what it is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Who.
+    pub actor: Actor,
+    /// What, decided in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+}
+
+/// What became of somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confirmed {
+    /// It is who it was; and what it may do of what was asked about.
+    Live(Vec<Decision>),
+    /// It is who it was, and may do nothing any more.
+    Rightless,
+    /// The same, because the workspaces are disabled in which it might.
+    WorkspaceDisabled,
+    /// It is not who it was.
+    Ended,
 }
 
 /// One thing to decide.
@@ -305,8 +320,8 @@ pub enum Outcome {
     Decision(Decision),
     /// To `authorise-many`, in the order of the checks.
     Decisions(Vec<Decision>),
-    /// To `revalidate`, in the order of the actors: those who are not confirmed have ended.
-    Confirmed(Vec<Option<Epochs>>),
+    /// To `revalidate`, in the order of the claims.
+    Confirmed(Vec<Confirmed>),
     /// To `operate`.
     Reply(Reply),
     /// To any of them.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tollgate_proto::iam::{Actor, Check, Credential, Identity, Mark, Moved, News};
-use tollgate_proto::ids::{KeyId, Seq, SessionId, UserId, WorkspaceId};
+use tollgate_proto::ids::{KeyId, KeyName, Seq, SessionId, UserId, WorkspaceId};
 
 /// Subjects that are remembered; one more, and all that was said before counts as moved.
 const MOST: usize = 65_536;
@@ -28,7 +28,7 @@ enum Subject {
     Rights(UserId),
     Workspace(WorkspaceId),
     /// By its `kid`.
-    SigningKey(String),
+    SigningKey(KeyName),
 }
 
 /// What was heard.
@@ -140,12 +140,12 @@ impl Heard {
 /// None: everything.
 fn subject(moved: &Moved) -> Option<Subject> {
     Some(match moved {
-        Moved::Credential { id } => Subject::Key(*id),
-        Moved::Session { id } => Subject::Session(*id),
+        Moved::Credential { id, .. } => Subject::Key(*id),
+        Moved::Session { id, .. } => Subject::Session(*id),
         Moved::UserAuth { id, .. } => Subject::User(*id),
         Moved::UserAuthz { id, .. } => Subject::Rights(*id),
         Moved::Workspace { id } => Subject::Workspace(id.clone()),
-        Moved::SigningKey { id } => Subject::SigningKey(id.clone()),
+        Moved::SigningKey { id } => Subject::SigningKey(*id),
         Moved::Deployment {} => return None,
     })
 }
@@ -161,7 +161,7 @@ fn subjects_of(actor: &Actor) -> impl Iterator<Item = Subject> {
             (Subject::Session(session.id), Some(session.signed_by), Some(by))
         }
     };
-    let signed_by = signed_by.map(|name| Subject::SigningKey(name.to_string()));
+    let signed_by = signed_by.map(Subject::SigningKey);
     let users = [Some(actor.user), minter].into_iter().flatten().map(Subject::User);
     std::iter::once(credential).chain(signed_by).chain(users)
 }
@@ -170,7 +170,7 @@ fn subjects_of(actor: &Actor) -> impl Iterator<Item = Subject> {
 mod tests {
     use tokio::time::advance;
     use tollgate_proto::iam::{Event, SignedSession};
-    use tollgate_proto::ids::{JournalId, KeyName};
+    use tollgate_proto::ids::JournalId;
     use uuid::Uuid;
 
     use super::*;
@@ -220,12 +220,12 @@ mod tests {
                 assert!(heard.holds_identity(identity, mark(6)), "said since: {moved:?}");
             }
         };
-        check(Moved::Credential { id: key_id }, [true, false, false]);
-        check(Moved::Session { id: session.id }, [false, true, true]);
+        check(Moved::Credential { id: key_id, user: Some(user) }, [true, false, false]);
+        check(Moved::Session { id: session.id, user: None }, [false, true, true]);
         check(Moved::UserAuth { id: user, epoch: None }, [true; 3]);
         check(Moved::UserAuthz { id: user, epoch: Some(2) }, [true; 3]);
         check(Moved::UserAuth { id: admin, epoch: Some(2) }, [false, false, true]);
-        check(Moved::SigningKey { id: session.signed_by.to_string() }, [false, true, true]);
+        check(Moved::SigningKey { id: session.signed_by }, [false, true, true]);
         check(Moved::Workspace { id: "home".parse().unwrap() }, [true; 3]);
         check(Moved::Workspace { id: "other".parse().unwrap() }, [false; 3]);
         check(Moved::Deployment {}, [true; 3]);

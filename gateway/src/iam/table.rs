@@ -11,8 +11,8 @@ use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tollgate_proto::iam::{
-    Actor, Answer, Client, Credential, Decision, Event, Identity, Mark, Moved, News, Outcome, Poll,
-    Question, Refusal, RefusalKind, Reply,
+    Actor, Answer, Claim, Client, Confirmed, Credential, Decision, Event, Identity, Mark, Moved,
+    News, Outcome, Poll, Question, Refusal, RefusalKind, Reply,
 };
 use tollgate_proto::ids::{JournalId, KeyId, Seq, UserId};
 use uuid::Uuid;
@@ -91,7 +91,11 @@ impl TableIam {
             Question::AuthoriseMany { checks, .. } => {
                 Outcome::Decisions(checks.iter().map(decide).collect())
             }
-            Question::Revalidate { actors } => Outcome::Confirmed(vec![None; actors.len()]),
+            Question::Revalidate { claims } => {
+                let live =
+                    |claim: &Claim| Confirmed::Live(claim.checks.iter().map(decide).collect());
+                Outcome::Confirmed(claims.iter().map(live).collect())
+            }
             Question::Operate { .. } => Outcome::Reply(Reply::default()),
         })
     }

@@ -5,7 +5,7 @@
 
 use tokio::time::Instant;
 use tollgate_proto::audit::{Event, Line, Peer, Target, Text, VERSION, Verdict, Who};
-use tollgate_proto::iam::{Actor, Call, Check, Decision, Operation, Outcome, Question};
+use tollgate_proto::iam::{Actor, Call, Check, Confirmed, Decision, Operation, Outcome, Question};
 use tollgate_proto::ids::OperationId;
 use tollgate_proto::resource::Resource;
 
@@ -76,7 +76,9 @@ impl Asked {
             Question::AuthoriseMany { actor, checks } => {
                 About::Checks { actor: actor.clone(), checks: checks.clone() }
             }
-            Question::Revalidate { actors } => About::Actors(actors.clone()),
+            Question::Revalidate { claims } => {
+                About::Actors(claims.iter().map(|claim| claim.actor.clone()).collect())
+            }
             Question::Operate { actor, operation } => About::Operation {
                 actor: actor.clone(),
                 name: operation.name(),
@@ -190,7 +192,7 @@ fn ended(blank: impl Fn(Event) -> Line, actors: &[Actor], answered: Answered<'_>
         Ok(Outcome::Confirmed(confirmed)) => confirmed,
         other => return vec![with_reason(blank(Event::AuthFail), other.err())],
     };
-    let ended = actors.iter().zip(confirmed).filter(|(_, confirmed)| confirmed.is_none());
+    let ended = actors.iter().zip(confirmed).filter(|(_, it)| **it == Confirmed::Ended);
     ended
         .map(|(actor, _)| {
             let line = Line { actor: Some(Who::from(actor)), ..blank(Event::AuthFail) };

@@ -9,17 +9,17 @@ mod tests;
 use tollgate_proto::iam::{Event, Moved};
 use tollgate_proto::ids::UserId;
 
-use crate::journal::entry::Entry;
+use crate::journal::entry::{Act, Entry};
 use crate::record::{Change, Subject};
 use crate::state::{self, Read, StateError};
 
 /// The events of an entry, with the epochs of now: one that is newer than the entry voids more,
 /// and never too little.
 pub fn events(entry: &Entry, state: &dyn Read) -> Result<Vec<Event>, StateError> {
-    let changes = || entry.acts.iter().flat_map(|act| &act.changes);
+    let changes = || entry.acts.iter().flat_map(|act| act.changes.iter().map(move |it| (act, it)));
     let mut events: Vec<Event> = Vec::new();
-    for change in changes() {
-        for moved in moved_by(change, state)? {
+    for (act, change) in changes() {
+        for moved in moved_by(act, change, state)? {
             let event = Event { seq: entry.seq, moved };
             if !events.contains(&event) {
                 events.push(event);
@@ -27,7 +27,7 @@ pub fn events(entry: &Entry, state: &dyn Read) -> Result<Vec<Event>, StateError>
         }
     }
     // Nobody knows anything yet of users whom this very entry makes.
-    for change in changes() {
+    for (_, change) in changes() {
         if let Change::AddUser(user) = change {
             events.retain(|event| user_of(&event.moved) != Some(user.id));
         }
@@ -46,7 +46,7 @@ fn user_of(moved: &Moved) -> Option<UserId> {
     }
 }
 
-fn moved_by(change: &Change, state: &dyn Read) -> Result<Vec<Moved>, StateError> {
+fn moved_by(act: &Act, change: &Change, state: &dyn Read) -> Result<Vec<Moved>, StateError> {
     let auth = |id: UserId| -> Result<Moved, StateError> {
         let epoch = state::user(state, id)?.map(|user| user.auth_epoch);
         Ok(Moved::UserAuth { id, epoch })
@@ -77,9 +77,16 @@ fn moved_by(change: &Change, state: &dyn Read) -> Result<Vec<Moved>, StateError>
             vec![authz(user)?]
         }
         Change::RemoveGrant { subject: Subject::User(user), .. } => vec![authz(*user)?],
-        Change::EndSession { session, .. } => vec![Moved::Session { id: *session }],
-        Change::RevokeKey { key, .. } => vec![Moved::Credential { id: *key }],
-        Change::AddSigningKey(key) => vec![Moved::SigningKey { id: key.name.to_string() }],
-        Change::MoveSigningKey { key, .. } => vec![Moved::SigningKey { id: key.to_string() }],
+        Change::EndSession { session, .. } => {
+            // Who ends one ends its own.
+            let user = act.actor.as_ref().map(|actor| actor.user);
+            vec![Moved::Session { id: *session, user }]
+        }
+        Change::RevokeKey { key: id, .. } => {
+            let user = state::key(state, *id)?.map(|key| key.user);
+            vec![Moved::Credential { id: *id, user }]
+        }
+        Change::AddSigningKey(key) => vec![Moved::SigningKey { id: key.name }],
+        Change::MoveSigningKey { key, .. } => vec![Moved::SigningKey { id: *key }],
     })
 }

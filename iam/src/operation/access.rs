@@ -1,12 +1,14 @@
 //! What the gateway asks for every connection and call: whose is this, and may it.
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::{Actor, Check, Credential, Decision, Epochs, Identity, SignedSession};
+use tollgate_proto::iam::{
+    Actor, Check, Claim, Confirmed, Credential, Decision, Identity, SignedSession,
+};
 use tollgate_proto::key::{self, Shape};
 
 use super::{Context, caller};
 use crate::hash::Hash;
-use crate::policy;
+use crate::policy::{self, Live};
 use crate::record::User;
 use crate::refused::Refused;
 use crate::state::{self, View};
@@ -103,31 +105,39 @@ pub fn authorise(
     now_ms: u64,
 ) -> Result<Vec<Decision>, Refused> {
     let view = context.state.view()?;
-    let live = caller::live_actor(&view, actor, now_ms)?;
+    decide(&view, &caller::live_actor(&view, actor, now_ms)?, checks)
+}
+
+fn decide(view: &View, live: &Live, checks: &[Check]) -> Result<Vec<Decision>, Refused> {
     let decide = |check: &Check| {
         let workspace = match check.resource.workspace() {
-            Some(id) => state::workspace(&view, id)?,
+            Some(id) => state::workspace(view, id)?,
             None => None,
         };
-        Ok(policy::decide(&live, check.capability, &check.resource, workspace.as_ref()))
+        Ok(policy::decide(live, check.capability, &check.resource, workspace.as_ref()))
     };
     checks.iter().map(decide).collect()
 }
 
-/// Tells which actors are still who they were, all on one state. A key that moved on with its
-/// owner's password is confirmed under the new epoch; a session never is.
+/// Tells what became of each, all on one state. A key may have moved on with its owner's password;
+/// a session never does.
 pub fn revalidate(
     context: &Context,
-    actors: &[Actor],
+    claims: &[Claim],
     now_ms: u64,
-) -> Result<Vec<Option<Epochs>>, Refused> {
+) -> Result<Vec<Confirmed>, Refused> {
     let view = context.state.view()?;
-    let confirm = |actor: &Actor| -> Result<Option<Epochs>, Refused> {
-        match check_entry(&view, actor, now_ms) {
-            Ok(user) => Ok(Some(Epochs { auth: user.auth_epoch, authz: user.authz_epoch })),
-            Err(Refused::Denied(_) | Refused::Unauthenticated(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
+    let confirm = |claim: &Claim| match caller::live_actor(&view, &claim.actor, now_ms) {
+        Ok(live) if live.rights().is_empty() => bereft(&view, live.user(), now_ms),
+        Ok(live) => decide(&view, &live, &claim.checks).map(Confirmed::Live),
+        Err(Refused::Denied(_) | Refused::Unauthenticated(_)) => Ok(Confirmed::Ended),
+        Err(other) => Err(other),
     };
-    actors.iter().map(confirm).collect()
+    claims.iter().map(confirm).collect()
+}
+
+/// Why somebody can use no right at all.
+fn bereft(view: &View, user: &User, now_ms: u64) -> Result<Confirmed, Refused> {
+    let is_shut_out = !caller::unexpired(view, user, now_ms)?.is_empty();
+    Ok(if is_shut_out { Confirmed::WorkspaceDisabled } else { Confirmed::Rightless })
 }

@@ -58,6 +58,11 @@ impl Rights {
             || self.workspaces.iter().any(|(_, has)| has.has(capability))
     }
 
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        !self.reach_deployment() && self.workspaces.iter().all(|(id, _)| !self.reach(id))
+    }
+
     /// Whether there is any right in a workspace.
     pub fn reach(&self, workspace: &WorkspaceId) -> bool {
         self.at(workspace) != Capabilities::default()

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tollgate_proto::capability::Capability::{self, ConfigWrite, GraphRead, GraphWrite, UsersRead};
 use tollgate_proto::iam::Decision::{self, Allow, Deny, NoWorkspace};
-use tollgate_proto::iam::{Actor, Check, Outcome};
+use tollgate_proto::iam::{Actor, Check, Confirmed, Outcome};
 use tollgate_proto::resource::Resource;
 
 use super::harness::{Iam, PASSWORD, assert_nobody};
@@ -113,20 +113,34 @@ async fn revalidation_confirms_those_who_are_still_who_they_were() {
     let session = iam.login("ann", PASSWORD).await.unwrap().jwt.unwrap();
     let session = iam.authenticate(session.expose()).await.unwrap().actor;
     let actors = [ann.actor(), bob.actor(), &session];
-    let confirmed = async || -> Vec<Option<u64>> {
-        match iam.ask(json!({"revalidate": {"actors": actors}})).await.outcome {
-            Outcome::Confirmed(all) => all.iter().map(|one| one.map(|of| of.auth)).collect(),
+    let confirmed = async || -> Vec<Confirmed> {
+        let claims = actors.map(|actor| json!({"actor": actor, "checks": [llm()]}));
+        match iam.ask(json!({"revalidate": {"claims": claims}})).await.outcome {
+            Outcome::Confirmed(all) => all,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(confirmed().await, [Some(1), Some(1), Some(1)]);
+    let live = |decision| Confirmed::Live(vec![decision]);
+    assert_eq!(confirmed().await, [live(Allow), live(Allow), live(Allow)]);
     let change = json!({"operation": "change-password", "password": PASSWORD,
         "new_password": "quite another one"});
     iam.operate(Some(&session), change).await.unwrap();
-    assert_eq!(confirmed().await, [Some(2), Some(1), None], "a key moves on, a session ends");
+    let expect = [live(Allow), live(Allow), Confirmed::Ended];
+    assert_eq!(confirmed().await, expect, "a key moves on, a session ends");
     let disable = json!({"operation": "disable-user", "user_id": bob.id()});
     iam.operate(Some(admin.actor()), disable).await.unwrap();
-    assert_eq!(confirmed().await, [Some(2), None, None]);
+    assert_eq!(confirmed().await, [live(Allow), Confirmed::Ended, Confirmed::Ended]);
+    let grant = |of: &str, role: &str, workspace: &str| json!({"operation": of, "user_id": ann.id(), "grant": {"role": role, "workspace": workspace}});
+    let change = async |change| iam.operate(Some(admin.actor()), change).await.unwrap();
+    change(grant("add-user-grant", "reader", "default")).await;
+    change(grant("remove-user-grant", "reader", "acme")).await;
+    assert_eq!(confirmed().await[0], live(Deny));
+    change(grant("remove-user-grant", "reader", "default")).await;
+    assert_eq!(confirmed().await[0], Confirmed::Rightless);
+    change(grant("add-user-grant", "reader", "acme")).await;
+    assert_eq!(confirmed().await[0], live(Allow));
+    change(json!({"operation": "disable-workspace", "workspace_record": {"id": "acme"}})).await;
+    assert_eq!(confirmed().await[0], Confirmed::WorkspaceDisabled);
 }
 
 #[tokio::test]

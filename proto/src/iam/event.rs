@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{KeyId, Seq, SessionId, UserId, WorkspaceId};
+use crate::ids::{KeyId, KeyName, Seq, SessionId, UserId, WorkspaceId};
 
 /// One event. Events of one entry carry its `seq`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +22,17 @@ pub enum Moved {
     Credential {
         /// Which.
         id: KeyId,
+        /// Whose; anybody's, if that is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
     },
     /// A session ended.
     Session {
         /// Which.
         id: SessionId,
+        /// Whose; anybody's, if that is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
     },
     /// A user's credentials of earlier epochs ended. An API key may have moved on with the user:
     /// `revalidate` tells.
@@ -51,7 +57,7 @@ pub enum Moved {
     /// A signing key came to be, or came to another state: the key set is to be read again.
     SigningKey {
         /// Its `kid`.
-        id: String,
+        id: KeyName,
     },
     /// Everything that was known is void.
     Deployment {},

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tollgate::{DEFAULTS, Settings};
 use tollgate_e2e::upstream::{Line, Upstream};
-use tollgate_proto::iam::{Call, FEED_PATH, Poll, Question};
+use tollgate_proto::iam::{Call, Claim, FEED_PATH, Poll, Question};
 use tollgate_proto::secret::SecretString;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::config::{self, Flags};
@@ -141,8 +141,9 @@ async fn answer(
             Question::AuthoriseMany { checks, .. } => {
                 json!({ "decisions": vec!["allow"; checks.len()] })
             }
-            Question::Revalidate { actors } => {
-                json!({ "confirmed": vec![Value::Null; actors.len()] })
+            Question::Revalidate { claims } => {
+                let good = |claim: &Claim| json!({ "live": vec!["allow"; claim.checks.len()] });
+                json!({ "confirmed": claims.iter().map(good).collect::<Vec<_>>() })
             }
             Question::Operate { operation, .. } => {
                 let (release, released) = oneshot::channel();

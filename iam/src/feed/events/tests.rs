@@ -1,10 +1,11 @@
+use tollgate_proto::iam::{Actor, Credential};
 use tollgate_proto::ids::{GrantId, KeyId, OperationId, Seq, SessionId};
 use tollgate_proto::jwt::KeyName;
 use uuid::Uuid;
 
 use super::*;
 use crate::hash::Digest;
-use crate::journal::entry::{Act, FORMAT};
+use crate::journal::entry::FORMAT;
 use crate::record::{
     Done, Grant, Outcome, Password, PasswordHash, Role, Scope, SigningState, User, What, Workspace,
 };
@@ -46,7 +47,11 @@ fn entry(changes: Vec<Change>) -> Entry {
         id: OperationId(Uuid::nil()),
         operation: "test".to_owned(),
         at_ms: 0,
-        actor: None,
+        actor: Some(Actor {
+            user: ANN,
+            credential: Credential::Key(KeyId(Uuid::nil())),
+            auth_epoch: 1,
+        }),
         client: tollgate_proto::iam::Client::default(),
         capability: None,
         outcome: Outcome::Done,
@@ -122,7 +127,10 @@ fn whatever_takes_or_moves_authority_is_an_event() {
         Change::RemoveGrant { subject: Subject::User(ANN), grant: grant().id },
         &["kind:user-authz,id:000000000001,epoch:3"],
     );
-    check(Change::EndSession { session, until_ms: 9, at_ms: 1 }, &["kind:session,id:000000000005"]);
+    check(
+        Change::EndSession { session, until_ms: 9, at_ms: 1 },
+        &["kind:session,id:000000000005,user:000000000001"],
+    );
     check(Change::Suspend { at_ms: 1 }, &["kind:deployment"]);
 }
 
@@ -130,12 +138,16 @@ fn whatever_takes_or_moves_authority_is_an_event() {
 fn what_has_no_record_of_its_own_here_is_an_event_too() {
     let state = State::in_memory().unwrap();
     let view = state.view().unwrap();
-    let moved = |change: &Change| moved_by(change, &view).unwrap();
+    let entry = entry(vec![]);
+    let moved = |change: &Change| moved_by(&entry.acts[0], change, &view).unwrap();
     let key = KeyId(Uuid::from_u128(3));
-    assert_eq!(moved(&Change::RevokeKey { key, at_ms: 1 }), [Moved::Credential { id: key }]);
+    assert_eq!(
+        moved(&Change::RevokeKey { key, at_ms: 1 }),
+        [Moved::Credential { id: key, user: None }]
+    );
     let name = KeyName::from_number(10);
     let rotated = Change::MoveSigningKey { key: name, to: SigningState::Revoked };
-    assert_eq!(moved(&rotated), [Moved::SigningKey { id: name.to_string() }]);
+    assert_eq!(moved(&rotated), [Moved::SigningKey { id: name }]);
 }
 
 #[test]

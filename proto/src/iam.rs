@@ -4,6 +4,7 @@
 //! service secret was accepted. The gateway asserts who the actor is; IAM checks that actor again
 //! and decides by itself.
 
+mod claim;
 mod event;
 mod feed;
 mod operation;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use claim::{Claim, Confirmed};
 pub use event::{Event, Moved};
 pub use feed::{Ended, News, Poll};
 pub use operation::{
@@ -253,30 +255,6 @@ pub struct Identity {
     /// JSON that a minted token carries to the backends; never an input of a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_context: Option<String>,
-}
-
-/// Somebody who may have ended, and what it is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// Who.
-    pub actor: Actor,
-    /// What, decided in this order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub checks: Vec<Check>,
-}
-
-/// What became of somebody.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Confirmed {
-    /// It is who it was; and what it may do of what was asked about.
-    Live(Vec<Decision>),
-    /// It is who it was, and may do nothing any more.
-    Rightless,
-    /// The same, because the workspaces are disabled in which it might.
-    WorkspaceDisabled,
-    /// It is not who it was.
-    Ended,
 }
 
 /// One thing to decide.

@@ -1,16 +1,16 @@
 //! ③ A credential becomes an identity.
 //!
-//! In: the token of an auth frame, of a header or of a URL. Out: an [`Identity`], or that there
-//! is none, masked outside and told in the log.
+//! In: the token of an auth frame, of a header or of a URL. Out: an [`Identity`] and the place at
+//! which IAM said it, or that there is none, masked outside and told in the log.
 //! What cannot be a credential by its form is refused here and costs IAM nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tollgate_proto::iam::{Client, Credential, Identity};
 use tollgate_proto::key::{self, Shape};
 
+use crate::iam::cache::Known;
 use crate::iam::{NotAuthenticated, Questions};
 use crate::metrics::Judged;
 
@@ -41,7 +41,7 @@ pub(crate) async fn authenticate(
     questions: &Questions,
     token: Option<&SecretString>,
     client: &Client,
-) -> Result<Arc<Identity>, NotAuthenticated> {
+) -> Result<Known, NotAuthenticated> {
     let outcome = match token {
         None => Err(NotAuthenticated::Refused("no token")),
         Some(token) => match check_form(token.expose_secret()) {

@@ -27,7 +27,7 @@ use tollgate_runtime::lifecycle::Lifecycle;
 use tollgate_runtime::metrics::Asked;
 
 use crate::metrics::{Answered, Cached, Found, Metrics};
-use cache::{Cache, Decided};
+use cache::{Cache, Decided, Known};
 use pace::Pace;
 
 /// How often something is asked whose answers are older than the news about their subject.
@@ -149,10 +149,10 @@ impl Questions {
         &self,
         credential: &SecretString,
         client: &Client,
-    ) -> Result<Arc<Identity>, NotAuthenticated> {
+    ) -> Result<Known, NotAuthenticated> {
         let key = Cache::credential_key(credential);
-        if let Some(identity) = self.count_look_up(Cached::Identity, self.cache.identity(&key)) {
-            return Ok(identity);
+        if let Some(known) = self.count_look_up(Cached::Identity, self.cache.identity(&key)) {
+            return Ok(known);
         }
         for _ in 0..TRIES {
             let question = Question::Authenticate { credential: credential.clone() };
@@ -162,8 +162,9 @@ impl Questions {
                 Outcome::Refused(refusal) => return Err(refused(&refusal)),
                 other => return Err(unexpected(&other).into()),
             };
-            if self.cache.keep_identity(key, &identity, mark) {
-                return Ok(identity);
+            let known = Known { identity, said: mark };
+            if self.cache.keep_identity(key, &known) {
+                return Ok(known);
             }
         }
         Err(outrun().into())

@@ -230,8 +230,8 @@ pub(super) async fn identity_of(
     token: Option<&SecretString>,
     client: &Client,
 ) -> Result<Arc<Identity>, WireError> {
-    let identity = authenticate(&handles.questions, token, client).await;
-    identity.map_err(|error| match error {
+    let known = authenticate(&handles.questions, token, client).await;
+    known.map(|known| known.identity).map_err(|error| match error {
         NotAuthenticated::Refused(_) => ErrorKind::AuthRequired.into(),
         NotAuthenticated::Unreachable(_) => ErrorKind::Unavailable.into(),
     })

@@ -29,6 +29,13 @@ pub(crate) type CredentialKey = [u8; 32];
 
 type DecisionKey = (Actor, u64, Check);
 
+/// An identity, and the place in IAM's journal at which it was said.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) said: Mark,
+}
+
 /// A decision, and what it takes to know whether it still holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decided {
@@ -47,7 +54,7 @@ impl Decided {
 pub(crate) struct Cache {
     lease: Duration,
     heard: Heard,
-    identities: Table<CredentialKey, (Arc<Identity>, Mark)>,
+    identities: Table<CredentialKey, Known>,
     decisions: Table<DecisionKey, (Decision, Mark)>,
 }
 
@@ -70,30 +77,27 @@ impl Cache {
         &self.heard
     }
 
-    pub(crate) fn identity(&self, key: &CredentialKey) -> Option<Arc<Identity>> {
-        let ((identity, said), _) = self.identities.find(key)?;
-        let holds =
-            self.heard.is_trusted(Instant::now()) && self.heard.holds_identity(&identity, said);
-        holds.then_some(identity)
+    pub(crate) fn identity(&self, key: &CredentialKey) -> Option<Known> {
+        let (known, _) = self.identities.find(key)?;
+        (self.heard.is_trusted(Instant::now()) && self.holds(&known)).then_some(known)
     }
 
     /// Keeps an identity, if it still holds.
-    pub(crate) fn keep_identity(
-        &self,
-        key: CredentialKey,
-        identity: &Arc<Identity>,
-        said: Mark,
-    ) -> bool {
-        let holds = self.heard.holds_identity(identity, said);
+    pub(crate) fn keep_identity(&self, key: CredentialKey, known: &Known) -> bool {
+        let holds = self.holds(known);
         if holds {
-            self.identities.put(key, (Arc::clone(identity), said), self.lease);
+            self.identities.put(key, known.clone(), self.lease);
         }
         holds
     }
 
+    fn holds(&self, known: &Known) -> bool {
+        self.heard.holds_identity(&known.identity, known.said)
+    }
+
     /// Forgets everything about an actor.
     pub(crate) fn forget(&self, actor: &Actor) {
-        self.identities.retain(|_, (identity, _)| identity.actor != *actor);
+        self.identities.retain(|_, known| known.identity.actor != *actor);
         self.decisions.retain(|(known, ..), _| known != actor);
         // Behind the removal: whoever sees the new number finds nothing of old.
         self.heard.move_on();

@@ -25,6 +25,7 @@ use crate::auth::{authenticate, is_ending, life};
 use crate::authorise::Caller;
 use crate::handles::Limits;
 use crate::iam::NotAuthenticated;
+use crate::iam::cache::Known;
 
 /// The first refusal is answered after this, each further one after twice the time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -82,7 +83,7 @@ impl Session {
         let judge = async move {
             let questions = &handles.questions;
             match authenticate(questions, frame.token.as_ref(), &client).await {
-                Ok(identity) => {
+                Ok(Known { identity, .. }) => {
                     let refused = reauth::refused(questions, &identity, claims, &client).await;
                     Ok(Taken { identity, refused })
                 }

@@ -1,14 +1,12 @@
 //! Starting: files, journal, state, writer and listener, built once and in this order.
 
-use std::io;
+mod storage;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ed25519_dalek::SigningKey;
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::audit::head_path;
 use tollgate_proto::ids::JournalId;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::files::{self, FileError};
@@ -20,24 +18,24 @@ use crate::commit::Writer;
 use crate::config::{BootstrapMode, IamSettings, InvalidSettings};
 use crate::draw::DrawError;
 use crate::exposition::Shown;
-use crate::feed::Feed;
-use crate::journal::embedded::{self, Embedded};
-use crate::journal::{Journal, JournalError, replay};
+use crate::journal::JournalError;
+#[cfg(feature = "cql")]
+use crate::journal::cql::AccessError;
 use crate::last_used::LastUsed;
 use crate::metrics::Metrics;
 use crate::operation::{Context, bootstrap, signing};
 use crate::passwords::{Passwords, Pool};
+use crate::policy::Denied;
 use crate::refused::Refused;
-use crate::seal::{self, Seal, SealError};
+use crate::seal::SealError;
 use crate::snapshots;
-use crate::state::State;
 use crate::throttle::Throttle;
 use crate::tokens::Tokens;
-use crate::tokens::key_file::{self, KeyFileError};
+use crate::tokens::key_file::KeyFileError;
 use crate::transport::http;
+use storage::Stored;
 
-/// The seal key's file in the data folder, unless a setting names another.
-pub(crate) const SEAL_KEY: &str = "seal.key";
+pub(crate) use storage::{SEAL_KEY, read_seal, read_seal_key};
 
 /// Shorter passwords are allowed and not recommended (NIST SP 800-63B-4).
 const RECOMMENDED_LENGTH: usize = 15;
@@ -94,6 +92,18 @@ pub enum StartError {
     Journal {
         /// Where.
         folder: String,
+        /// Why.
+        source: JournalError,
+    },
+    /// The cluster cannot be spoken to.
+    #[cfg(feature = "cql")]
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The journal that the cluster keeps cannot be used.
+    #[error("the journal in keyspace {keyspace} cannot be used: {}", with_causes(source))]
+    Cluster {
+        /// Where.
+        keyspace: String,
         /// Why.
         source: JournalError,
     },
@@ -169,7 +179,7 @@ pub async fn start(
         setting: "iam.listen",
         source,
     })?;
-    let stored = open_storage(settings, lease).await?;
+    let stored = storage::open(settings, lease).await?;
     let context = Arc::new(assemble(settings, mode, stored, clock, lifecycle).await?);
     settle_first_admin(&context, token.as_ref()).await?;
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
@@ -179,94 +189,6 @@ pub async fn start(
     http::serve(listener, context, secret, lifecycle);
     tracing::info!(%address, %journal, bootstrap_available, "iam is listening");
     Ok(Running { address, journal, bootstrap_available })
-}
-
-/// What lies in the data folder.
-struct Stored {
-    journal: Arc<dyn Journal>,
-    state: State,
-    feed: Arc<Feed>,
-    seal: Seal,
-    signing_key: Option<SigningKey>,
-}
-
-async fn open_storage(settings: &IamSettings, lease: Duration) -> Result<Stored, StartError> {
-    let folder = &settings.data_dir;
-    let shown = folder.display().to_string();
-    let file = |source| StartError::File { setting: "iam.data_dir", source };
-    files::make_private_folder(folder).map_err(file)?;
-    let path = folder.join(embedded::FILE);
-    let is_new = !path.exists();
-    if !is_new {
-        files::check_private(&path).map_err(file)?;
-    }
-    let unread = |source| file(FileError::Io { path: path.clone(), source });
-    if embedded::is_unmade(&path).map_err(unread)? {
-        check_nothing_left(settings, &path)?;
-    }
-    let seal = read_seal(settings, is_new)?;
-    let signing_key = settings.signing_key_file.as_deref().map(key_file::read).transpose()?;
-    let unusable = |source| match source {
-        JournalError::InUse => StartError::InUse(shown.clone()),
-        source => StartError::Journal { folder: shown.clone(), source },
-    };
-    let under = seal.clone();
-    let open = move || {
-        let (journal, state) = Embedded::open(&path)?;
-        replay::begin(&journal, &state, &under)?;
-        Ok((journal, state))
-    };
-    let opened = tokio::task::spawn_blocking(open).await.map_err(|_| JournalError::Changed);
-    let (journal, state) = opened.and_then(|opened| opened).map_err(unusable)?;
-    replay::check(&journal, &state, &seal).await.map_err(unusable)?;
-    let feed = Feed::begin(&state, lease).map_err(|error| unusable(error.into()))?;
-    Ok(Stored { journal: Arc::new(journal), state, feed, seal, signing_key })
-}
-
-/// Whoever comes first owns fresh data: it begins only where no deployment has been. A snapshot and
-/// audit lines are made after the journal is on the disk, so a first start that is cut short
-/// leaves neither.
-fn check_nothing_left(settings: &IamSettings, path: &Path) -> Result<(), StartError> {
-    let snapshot = path.with_file_name(embedded::SNAPSHOT_FILE);
-    let audit = settings.audit_file().into_iter().flat_map(|file| [head_path(&file), file]);
-    // An empty file may have been put there for its owner and mode.
-    let is_left = |file: &PathBuf| match file.metadata() {
-        Ok(metadata) => metadata.len() > 0,
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    };
-    match std::iter::once(snapshot).chain(audit).find(is_left) {
-        None => Ok(()),
-        Some(witness) => Err(StartError::NoJournal {
-            missing: path.display().to_string(),
-            witness: witness.display().to_string(),
-        }),
-    }
-}
-
-/// The seal key; one is made for new data, and never for data that is there.
-pub(crate) fn read_seal(settings: &IamSettings, is_new: bool) -> Result<Seal, StartError> {
-    Seal::new(&read_seal_key(settings, is_new)?)
-        .map_err(|source| StartError::Key { setting: "iam.seal_key_file", source })
-}
-
-/// The seal key as it stands in its file.
-pub(crate) fn read_seal_key(
-    settings: &IamSettings,
-    is_new: bool,
-) -> Result<SecretString, StartError> {
-    let setting = "iam.seal_key_file";
-    let own = settings.data_dir.join(SEAL_KEY);
-    let path: &Path = settings.seal_key_file.as_deref().unwrap_or(&own);
-    if settings.seal_key_file.is_none() && !path.exists() {
-        if !is_new {
-            return Err(StartError::NoSealKey(path.display().to_string()));
-        }
-        let key = seal::draw_key()?;
-        files::write_new_secret(path, key.expose_secret())
-            .map_err(|source| StartError::File { setting, source })?;
-    }
-    let key = files::read_secret(path).map_err(|source| StartError::File { setting, source })?;
-    Ok(SecretString::from(key))
 }
 
 async fn assemble(
@@ -340,7 +262,11 @@ async fn settle_first_admin(
     }
     if bootstrap::is_unclaimed(context).map_err(StartError::Seed)? {
         let token = token.ok_or(StartError::NoToken)?;
-        return bootstrap::seed(context, token).await.map_err(StartError::Seed);
+        return match bootstrap::seed(context, token).await {
+            // Another node that was started at the same time was first.
+            Err(Refused::Denied(Denied::Claimed)) => Ok(()),
+            done => done.map_err(StartError::Seed),
+        };
     }
     if let Some(token) = token
         && bootstrap::is_token_alive(context, token).map_err(StartError::Seed)?

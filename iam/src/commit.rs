@@ -2,31 +2,34 @@
 //!
 //! In: [`Proposal`]s. Each is decided on the state that those before it left, so two claims of
 //! one name meet even inside a group. All of a group becomes one entry, which is durable before
-//! any of its answers goes out. Never: lingering for more, or an answer ahead of the disk.
+//! any of its answers goes out. Where others write to the same journal, what they wrote is applied
+//! here too, and nothing is refused before it is known that there was nothing newer. Never:
+//! lingering for more, or an answer ahead of the disk.
 //!
 //! The queue holds [`QUEUE`] proposals; beyond that callers wait, under their own deadline.
 
 mod group;
+mod pace;
+mod task;
 
-use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
-use tollgate_proto::iam::{Actor, Client, Event};
+use tokio::time::Instant;
+use tollgate_proto::iam::{Actor, Client};
 use tollgate_proto::ids::{OperationId, Seq};
-use tollgate_runtime::lifecycle::{Fault, Lifecycle};
+use tollgate_runtime::lifecycle::Lifecycle;
 
-use crate::feed::{self, Feed};
-use crate::journal::{Committed, Journal, JournalError, replay};
+use crate::feed::Feed;
+use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::policy::Allowed;
 use crate::record::{Change, Outcome};
 use crate::refused::Refused;
 use crate::seal::Seal;
 use crate::state::{Read, State};
-use group::{Draft, Group};
+use task::Task;
 
 /// How many proposals wait at most.
 pub const QUEUE: usize = 1_024;
@@ -34,6 +37,8 @@ pub const QUEUE: usize = 1_024;
 pub const MAX_CHANGES: usize = 256;
 /// The most bytes in an entry.
 pub const MAX_BYTES: usize = 64 * 1_024;
+/// How often a journal that others write to is read.
+pub const TAIL: Duration = Duration::from_millis(100);
 
 /// An operation that wants to change something.
 pub struct Proposal {
@@ -80,13 +85,25 @@ pub struct Settled {
 #[derive(Debug, Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Waiting>,
+    reads: mpsc::Sender<Reading>,
     committed: watch::Receiver<Seq>,
+    /// When nothing was newer than the state; none, where nobody else writes.
+    as_of: Option<watch::Receiver<Instant>>,
+    /// For how long the state is trusted after that.
+    lease: Duration,
 }
 
 /// A proposal and whoever waits for it.
 struct Waiting {
     proposal: Proposal,
     answer: oneshot::Sender<Result<Settled, Refused>>,
+    since: Instant,
+}
+
+/// Somebody who waits for the state to be as of a time.
+struct Reading {
+    since: Instant,
+    answer: oneshot::Sender<()>,
 }
 
 impl Writer {
@@ -101,11 +118,16 @@ impl Writer {
         lifecycle: &Lifecycle,
     ) -> Self {
         let (queue, proposals) = mpsc::channel(QUEUE);
+        let (reads, reading) = mpsc::channel(QUEUE);
         let (newest, committed) = watch::channel(Seq(0));
+        // Whoever opened the state has just caught up.
+        let (known, as_of) = watch::channel(Instant::now());
+        let (as_of, lease) = (journal.is_shared().then_some(as_of), feed.lease());
         let fault = lifecycle.fault.clone();
-        let task = Task { journal, state, seal, feed, metrics, proposals, newest, fault };
-        lifecycle.tasks.spawn(task.run());
-        Self { queue, committed }
+        let ends = task::Ends { proposals, reading, feed, metrics, newest, known };
+        let task = Task::new(journal, state, seal, ends);
+        lifecycle.tasks.spawn(task.run(fault));
+        Self { queue, reads, committed, as_of, lease }
     }
 
     /// Tells the newest entry that this process has seen committed, from now on.
@@ -117,127 +139,35 @@ impl Writer {
     pub async fn commit(&self, proposal: Proposal) -> Result<Settled, Refused> {
         let (answer, settled) = oneshot::channel();
         let no_answer = || Refused::Unavailable("the writer gave no answer");
-        self.queue.send(Waiting { proposal, answer }).await.map_err(|_| no_answer())?;
+        let waiting = Waiting { proposal, answer, since: Instant::now() };
+        self.queue.send(waiting).await.map_err(|_| no_answer())?;
         settled.await.map_err(|_| no_answer())?
     }
-}
 
-struct Task {
-    journal: Arc<dyn Journal>,
-    state: State,
-    seal: Seal,
-    feed: Arc<Feed>,
-    metrics: Arc<Metrics>,
-    proposals: mpsc::Receiver<Waiting>,
-    newest: watch::Sender<Seq>,
-    fault: Fault,
-}
-
-impl Task {
-    async fn run(mut self) {
-        let mut waiting = VecDeque::new();
-        loop {
-            if waiting.is_empty() {
-                match self.proposals.recv().await {
-                    Some(first) => waiting.push_back(first),
-                    None => return,
-                }
-            }
-            // Whatever is there by now shares the entry; nobody waits for others to come.
-            while waiting.len() < MAX_CHANGES {
-                let Ok(next) = self.proposals.try_recv() else { break };
-                waiting.push_back(next);
-            }
-            // A panic of one round ends its operations only: their answers are dropped.
-            let round = AssertUnwindSafe(self.round(std::mem::take(&mut waiting)));
-            waiting = round.catch_unwind().await.unwrap_or_else(|_| {
-                tracing::error!("the writer panicked; a group of operations was not done");
-                VecDeque::new()
-            });
+    /// Waits until the state has every entry that was acknowledged before `since`, on whatever
+    /// node.
+    pub async fn freshen(&self, since: Instant) -> Result<(), Refused> {
+        let Some(as_of) = &self.as_of else { return Ok(()) };
+        if *as_of.borrow() >= since {
+            return Ok(());
         }
+        let (answer, done) = oneshot::channel();
+        let behind = || Refused::Unavailable("the journal could not be read");
+        self.reads.send(Reading { since, answer }).await.map_err(|_| behind())?;
+        done.await.map_err(|_| behind())
     }
 
-    /// Decides and commits one group. Gives back those that did not fit in.
-    async fn round(&self, waiting: VecDeque<Waiting>) -> VecDeque<Waiting> {
-        let (state, seal) = (self.state.clone(), self.seal.clone());
-        // Reads and writes of the file stay away from the async workers.
-        let decided = tokio::task::spawn_blocking(move || Group::decide(&state, &seal, waiting));
-        let mut group = match decided.await {
-            Ok(Ok(group)) => group,
-            Ok(Err(failed)) => {
-                let (error, waiting) = *failed;
-                tracing::error!(error = &error as &dyn std::error::Error, "no state to decide on");
-                self.note(&error);
-                refuse_all(waiting);
-                return VecDeque::new();
-            }
-            Err(_) => {
-                tracing::error!("deciding panicked; a group of operations was not done");
-                return VecDeque::new();
-            }
-        };
-        let Some(Draft { open, row, changes, events }) = group.entry.take() else {
-            return group.answer();
-        };
-        let seq = row.seq;
-        match self.journal.commit(open, row).await {
-            Ok(Committed::Ours) => {
-                self.metrics.commits.inc();
-                self.metrics.changes.add(changes as u64);
-                self.tell(seq, events);
-                group.answer()
-            }
-            Ok(Committed::Conflict(winner)) => {
-                tracing::debug!(%seq, "another node was first");
-                let applied = self.adopt(winner).await.map(|events| self.tell(seq, events));
-                group.again(applied)
-            }
-            Err(error) => {
-                let cause = &error as &dyn std::error::Error;
-                tracing::error!(error = cause, %seq, "an entry was not written");
-                self.note(&error);
-                group.fail()
-            }
+    /// How old the state may be: since when something may be newer.
+    pub fn age(&self) -> Duration {
+        self.as_of.as_ref().map_or(Duration::ZERO, |as_of| as_of.borrow().elapsed())
+    }
+
+    /// Refuses where the state is older than anybody trusts.
+    pub fn check_current(&self) -> Result<(), Refused> {
+        if self.age() > self.lease {
+            return Err(Refused::Unavailable("the journal was not read for too long"));
         }
-    }
-
-    /// Tells everybody else before any answer goes out: whoever was answered may wait for them.
-    fn tell(&self, seq: Seq, events: Vec<Event>) {
-        self.feed.publish(seq, events);
-        self.newest.send_replace(seq);
-    }
-
-    /// After a failure that does not heal, this process is not ready any more.
-    fn note(&self, error: &JournalError) {
-        if error.is_of_store() && self.fault.set("iam's journal") {
-            let cause = error as &dyn std::error::Error;
-            tracing::error!(
-                error = cause,
-                "no change is written any more, and nothing that was acknowledged is lost: end the \
-                 cause and restart this process"
-            );
-        }
-    }
-
-    /// Applies the entry that another process put where ours was to be.
-    async fn adopt(&self, winner: crate::journal::entry::Row) -> Result<Vec<Event>, JournalError> {
-        let (state, seal) = (self.state.clone(), self.seal.clone());
-        let adopt = move || {
-            let mut open = state.open()?;
-            let entry = replay::apply(&mut open, &winner, &seal)?;
-            let events = feed::events(&entry, &open)?;
-            open.keep()?;
-            Ok(events)
-        };
-        let adopted = tokio::task::spawn_blocking(adopt).await;
-        adopted.map_err(|error| JournalError::Store(Box::new(error)))?
-    }
-}
-
-fn refuse_all(waiting: VecDeque<Waiting>) {
-    for one in waiting {
-        // Whoever no longer waits has nothing to be told.
-        let _ = one.answer.send(Err(Refused::Unavailable("the state cannot be written")));
+        Ok(())
     }
 }
 

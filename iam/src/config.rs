@@ -1,12 +1,16 @@
 //! The section `[iam]` of `tollgate.toml`. Its documented defaults are in `iam/default.toml`.
 
+mod cql;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use tollgate_runtime::units::Period;
 
-use crate::tokens::MIN_GRACE;
+use crate::times::MIN_GRACE;
+
+pub use cql::{CqlSettings, Keyspace, Replication};
 
 /// The documented defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../default.toml");
@@ -28,6 +32,8 @@ pub struct IamSettings {
     pub data_dir: PathBuf,
     /// What keeps the journal.
     pub journal: JournalKind,
+    /// Where the cluster is, if one keeps it.
+    pub cql: CqlSettings,
     /// How the first admin comes to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_mode: Option<BootstrapMode>,
@@ -113,8 +119,23 @@ pub enum InvalidSettings {
     )]
     Grace,
     /// Not built in.
-    #[error("iam.journal = \"cql\" is not built into this program")]
+    #[error("iam.journal = \"cql\" is not built into this program; tollgate-iam has it")]
     NoCql,
+    /// Nowhere to go.
+    #[error("iam.cql.contact_points must name a node of the cluster")]
+    NoContactPoint,
+    /// Every node would seal with a key of its own, and none could read another's entries.
+    #[error("iam.journal = \"cql\" needs iam.seal_key_file, with the same key on every node")]
+    NoSharedSealKey,
+    /// Whoever listens on the way would read it, and whoever comes by could write.
+    #[error(
+        "a cluster beyond this machine needs TLS and a password: set iam.cql.ca_file, \
+         iam.cql.user and iam.cql.password_file"
+    )]
+    OpenCluster,
+    /// Half of a credential.
+    #[error("iam.cql.user and iam.cql.password_file must be set together")]
+    HalfUser,
 }
 
 impl IamSettings {
@@ -142,9 +163,31 @@ impl IamSettings {
             return Err(InvalidSettings::Grace);
         }
         match self.journal {
-            JournalKind::Embedded => Ok(mode),
-            JournalKind::Cql => Err(InvalidSettings::NoCql),
+            JournalKind::Embedded => {}
+            JournalKind::Cql => self.check_cql()?,
         }
+        Ok(mode)
+    }
+
+    /// Checks what the types do not, of a journal that a cluster keeps.
+    pub fn check_cql(&self) -> Result<(), InvalidSettings> {
+        if cfg!(not(feature = "cql")) {
+            return Err(InvalidSettings::NoCql);
+        }
+        let CqlSettings { contact_points, ca_file, user, password_file, .. } = &self.cql;
+        if contact_points.is_empty() {
+            return Err(InvalidSettings::NoContactPoint);
+        }
+        if user.is_empty() != password_file.is_none() {
+            return Err(InvalidSettings::HalfUser);
+        }
+        if !self.cql.is_local() && (ca_file.is_none() || password_file.is_none()) {
+            return Err(InvalidSettings::OpenCluster);
+        }
+        if self.seal_key_file.is_none() {
+            return Err(InvalidSettings::NoSharedSealKey);
+        }
+        Ok(())
     }
 
     /// Where audit lines go, if anywhere.
@@ -227,6 +270,28 @@ mod tests {
             &[("iam.signing_key_grace", "1h")],
             "iam.signing_key_grace must be at least 61m: tokens live for an hour",
         );
-        check(&[("iam.journal", "cql")], "iam.journal = \"cql\" is not built into this program");
+        let cql = ("iam.journal", "cql");
+        if cfg!(not(feature = "cql")) {
+            let expect =
+                "iam.journal = \"cql\" is not built into this program; tollgate-iam has it";
+            return check(&[cql], expect);
+        }
+        check(
+            &[cql],
+            "iam.journal = \"cql\" needs iam.seal_key_file, with the same key on every node",
+        );
+        check(
+            &[cql, ("iam.cql.contact_points", "[]")],
+            "iam.cql.contact_points must name a node of the cluster",
+        );
+        check(
+            &[cql, ("iam.cql.user", "iam")],
+            "iam.cql.user and iam.cql.password_file must be set together",
+        );
+        check(
+            &[cql, ("iam.cql.contact_points", "[\"10.0.0.1:9042\"]")],
+            "a cluster beyond this machine needs TLS and a password: set iam.cql.ca_file, \
+             iam.cql.user and iam.cql.password_file",
+        );
     }
 }

@@ -46,9 +46,20 @@ impl Feed {
         self.recent.push(seq, events);
     }
 
+    /// For how long a gateway trusts what it heard.
+    pub const fn lease(&self) -> Duration {
+        self.listeners.lease
+    }
+
     /// Answers a poll: at once, if there is something that the gateway does not know.
-    /// `stop` ends the wait.
-    pub async fn news(&self, journal: JournalId, poll: Poll, stop: impl Future) -> News {
+    /// `stop` ends the wait, and `age` tells how old the state is then.
+    pub async fn news(
+        &self,
+        journal: JournalId,
+        poll: Poll,
+        age: impl Fn() -> Duration,
+        stop: impl Future,
+    ) -> News {
         let known = poll.after.filter(|after| after.journal == journal).map(|after| after.seq);
         self.listeners.heard(poll.gateway, known, &poll.ended);
         if let Some(after) = known {
@@ -60,10 +71,12 @@ impl Feed {
                 _ = timeout(HOLD, self.recent.beyond(after)) => {}
             }
         }
+        // First the age: what is told may be younger.
+        let age_ms = u64::try_from(age().as_millis()).unwrap_or(u64::MAX);
         let (head, told) = self.recent.since(known);
         News {
             head: Mark { journal, seq: head },
-            age_ms: 0,
+            age_ms,
             resync: told.is_none(),
             events: told.unwrap_or_default(),
         }

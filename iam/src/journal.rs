@@ -1,12 +1,17 @@
 //! The journal: the one ordered record of every change, and the whole storage seam.
 //!
-//! In: the open state transaction and the entry that describes it. Out: both are durable, or
-//! neither is; or the entry that another process put at that place. Ordering and durability are
-//! the engine's. Never: a decision about what an entry says.
+//! In: the open state transaction and the entry that describes it. Out: both are kept, or neither
+//! is; or the entry that another process put at that place. Ordering and durability are the
+//! engine's. Never: a decision about what an entry says.
+//!
+//! Where others write entries too ([`Journal::is_shared`]), the state is a cache of the journal:
+//! whoever owns it applies their entries, and makes it again at any doubt.
 
 pub mod entry;
 mod base;
 pub mod embedded;
+#[cfg(feature = "cql")]
+pub mod cql;
 pub mod snapshot;
 pub mod replay;
 pub mod verify;
@@ -31,6 +36,10 @@ pub enum JournalError {
     /// The store failed. Whether the entry is durable is settled when the journal is read again.
     #[error("the journal's store failed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The cluster that keeps it does not answer, and this heals by itself. Whether an entry that
+    /// was to be written is there shows when the journal is read again.
+    #[error("the journal's cluster does not answer")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Somebody else uses the same files.
     #[error("another process uses this data")]
     InUse,
@@ -64,6 +73,32 @@ pub enum JournalError {
     /// The state that an entry was decided on is not this one.
     #[error("the state does not match entry {0}; it must be made again from the journal")]
     Diverged(Seq),
+    /// This node has seen more of the journal than there is of it.
+    #[error(
+        "this node has applied entry {0}, and the journal has not got it: a part of it is lost"
+    )]
+    Shorter(Seq),
+    /// What a node has is of one journal, and the cluster keeps another.
+    #[error("it is of journal {0}, which is another one")]
+    OtherJournal(JournalId),
+    /// Two nodes that count different copies could both be told yes.
+    #[error(
+        "the nodes of this journal have iam.cql.datacenter = \"{settled}\", and this one has \"{ours}\""
+    )]
+    OtherDatacenter {
+        /// What the first node settled.
+        settled: String,
+        /// What this one has.
+        ours: String,
+    },
+    /// A later build was here.
+    #[error("the keyspace has version {found} of the tables, and this build knows {known}")]
+    NewerSchema {
+        /// What is there.
+        found: usize,
+        /// The newest one here.
+        known: usize,
+    },
     /// What says where the journal begins is not what was sealed.
     #[error("the place where the journal begins was changed, or sealed under another seal key")]
     BrokenBase,
@@ -105,6 +140,11 @@ impl JournalError {
     pub const fn is_of_store(&self) -> bool {
         matches!(self, Self::Store(_) | Self::State(StateError::Store(_)))
     }
+
+    /// Whether it is over when the cluster answers again.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Away(_))
+    }
 }
 
 /// A journal's answer, later.
@@ -113,7 +153,7 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + S
 /// Whether an entry was written.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// The entry and the state are durable.
+    /// The entry is durable, and the state has it.
     Ours,
     /// Another entry has its place, and the state transaction is gone: apply that one and
     /// decide again.
@@ -143,6 +183,9 @@ pub struct NodeRow {
 pub trait Journal: Send + Sync + std::fmt::Debug {
     /// Which journal this is.
     fn id(&self) -> JournalId;
+
+    /// Whether other processes write entries to it too.
+    fn is_shared(&self) -> bool;
 
     /// Writes the entry behind the newest one together with the state that it makes.
     fn commit(&self, open: Open, row: Row) -> Later<'_, Committed>;

@@ -102,7 +102,7 @@ async fn serve(
     load: impl Fn() -> anyhow::Result<Option<Settings>>,
 ) -> anyhow::Result<ExitCode> {
     log::init(&settings.log)?;
-    let signals = Signals::catch()?;
+    let mut signals = Signals::catch()?;
     let secret = files::read_secret(&settings.link.secret_file);
     let secret = secret.map_err(|error| anyhow::anyhow!("link.secret_file: {error}"))?;
     let secret = SecretString::from(secret);
@@ -111,7 +111,13 @@ async fn serve(
     let address = settings.iam.admin_listen;
     probes::serve(address, "iam.admin_listen", readiness.clone(), &life).await?;
     let lease = settings.link.lease.0;
-    tollgate_iam::start(&settings.iam, secret, lease, SystemClock::shared(), &life).await?;
+    let start = tollgate_iam::start(&settings.iam, secret, lease, SystemClock::shared(), &life);
+    // A cluster that is away is waited for, and a stop ends that. The process ends behind it.
+    tokio::select! {
+        biased;
+        started = start => { started?; }
+        () = signals.stopped() => return Ok(ExitCode::SUCCESS),
+    }
     readiness.set("iam", true);
     // Nothing of IAM's changes while it runs: whatever was changed is named.
     let reload = || command::reload(&load, |_| Ok(settings.clone()));

@@ -68,7 +68,10 @@ impl From<StateError> for Refused {
 
 impl From<JournalError> for Refused {
     fn from(error: JournalError) -> Self {
-        Self::internal(error)
+        match error {
+            JournalError::Away(_) => Self::Unavailable("the journal's cluster does not answer"),
+            other => Self::internal(other),
+        }
     }
 }
 

@@ -38,24 +38,31 @@ async fn keep_every(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    let mut newest = match newest(&*journal, &seal).await {
-        Ok(seq) => seq,
-        Err(error) => {
+    let look = async || {
+        let seq = newest(&*journal, &seal).await.unwrap_or_else(|error| {
             let cause = &error as &dyn std::error::Error;
             tracing::error!(error = cause, "the snapshot is of no use; another will be taken");
             0
-        }
+        });
+        metrics.snapshot_seq.set(metrics::seq(seq));
+        seq
     };
-    metrics.snapshot_seq.set(metrics::seq(newest));
+    let mut known = look().await;
     while tokio::time::timeout(PERIOD, stop.cancelled()).await.is_err() {
-        let due = state.view().map(|view| view.position().seq.0 >= newest.saturating_add(every));
-        if !matches!(due, Ok(true)) {
+        let seq = state.view().map_or(0, |view| view.position().seq.0);
+        let is_due = |newest: u64| seq >= newest.saturating_add(every);
+        if !is_due(known) {
+            continue;
+        }
+        // Another node may have taken one.
+        known = look().await;
+        if !is_due(known) {
             continue;
         }
         match snapshot::save(&*journal, &state, &seal).await {
             Ok(position) => {
-                newest = position.seq.0;
-                metrics.snapshot_seq.set(metrics::seq(newest));
+                known = position.seq.0;
+                metrics.snapshot_seq.set(metrics::seq(known));
                 tracing::info!(seq = %position.seq, "a snapshot was taken");
             }
             Err(error) => {

@@ -1,6 +1,14 @@
-//! Times as clients write and read them: RFC 3339 with an offset.
+//! How long tokens live; times as clients write and read them: RFC 3339 with an offset.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+
+/// How long a session lasts, in seconds; no token lives longer.
+pub const LIFE: u64 = 3_600;
+/// The least that a retired key must verify: as long as a token lives that was issued while the
+/// key was being retired.
+pub const MIN_GRACE: Duration = Duration::from_secs(LIFE + 60);
 
 /// A time for a record. The offset is written `+00:00`, which every published client can read.
 pub fn format(ms: u64) -> String {

@@ -22,14 +22,10 @@ use crate::record::{SigningKey, SigningState};
 use crate::refused::Refused;
 use crate::seal::{Seal, SealError};
 use crate::state::{self, Read, StateError};
+use crate::times::LIFE;
 
 /// Who issues the tokens.
 pub const ISSUER: &str = "tollgate-iam";
-/// How long a session lasts, in seconds; no token lives longer.
-pub const LIFE: u64 = 3_600;
-/// The least that a retired key must verify: as long as a token lives that was issued while the
-/// key was being retired.
-pub const MIN_GRACE: Duration = Duration::from_secs(LIFE + 60);
 
 /// Issues and verifies.
 #[derive(Debug)]

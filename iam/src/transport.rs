@@ -9,9 +9,11 @@ mod admission;
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tollgate_proto::iam::{
-    Actor, Answer, Call, Mark, News, Outcome, Poll, Question, Refusal, RefusalKind,
+    Actor, Answer, Call, Decision, Mark, News, Operation, Outcome, Poll, Question, Refusal,
+    RefusalKind,
 };
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::lifecycle::Lifecycle;
@@ -61,7 +63,8 @@ impl Rim {
         let (feed, journal) = (&self.context.feed, self.context.journal.id());
         self.context.metrics.feed_polls.inc();
         let stop = &self.lifecycle.stop;
-        feed.news(journal, poll, stop.cancelled()).await
+        let age = || self.context.writer.age();
+        feed.news(journal, poll, age, stop.cancelled()).await
     }
 
     async fn ask_in_time(&self, place: Place, call: Call) -> Done {
@@ -107,19 +110,79 @@ impl Done {
     }
 }
 
+impl Done {
+    /// Whether it may have been refused for what this node does not know yet.
+    fn is_no(&self) -> bool {
+        match &self.outcome {
+            Ok(Outcome::Decision(decision)) => *decision == Decision::Deny,
+            Ok(Outcome::Decisions(decisions)) => decisions.contains(&Decision::Deny),
+            Ok(Outcome::Confirmed(confirmed)) => confirmed.contains(&None),
+            Ok(Outcome::Identity(_) | Outcome::Reply(_) | Outcome::Refused(_)) => false,
+            Err(refused) => match refused {
+                Refused::NotFound(_)
+                | Refused::Duplicate(_)
+                | Refused::Unauthenticated(_)
+                | Refused::Denied(_)
+                | Refused::NotPermitted(_) => true,
+                Refused::Invalid(_)
+                | Refused::WeakPassword(_)
+                | Refused::NotSupported
+                | Refused::TooMany { .. }
+                | Refused::Unavailable(_)
+                | Refused::Internal(_) => false,
+            },
+        }
+    }
+}
+
 impl From<Result<Outcome, Refused>> for Done {
     fn from(outcome: Result<Outcome, Refused>) -> Self {
         Self { seq: None, opened: None, outcome }
     }
 }
 
+/// Asks once; and where others write to the journal too, once more if the answer is *no* and there
+/// was something newer: a refusal is as fresh as a success.
 async fn ask(context: &Context, call: Call) -> Done {
+    let asked = Instant::now();
+    if let Err(refused) = context.writer.check_current() {
+        return Err(refused).into();
+    }
+    if is_dear(&call.question)
+        && let Err(refused) = context.writer.freshen(asked).await
+    {
+        return Err(refused).into();
+    }
     if let Some(at_least) = call.at_least
         && at_least.journal == context.journal.id()
         && at_least.seq > newest(context)
     {
-        return Err(Refused::Unavailable("this node is behind")).into();
+        let fresh = context.writer.freshen(asked).await;
+        if fresh.is_err() || at_least.seq > newest(context) {
+            return Err(Refused::Unavailable("this node is behind")).into();
+        }
     }
+    let (seen, again) = (newest(context), context.journal.is_shared().then(|| call.clone()));
+    let done = ask_once(context, call).await;
+    match again {
+        Some(call) if done.is_no() => match context.writer.freshen(asked).await {
+            Ok(()) if newest(context) > seen && !is_dear(&call.question) => {
+                ask_once(context, call).await
+            }
+            Ok(()) => done,
+            Err(refused) => Err(refused).into(),
+        },
+        Some(_) | None => done,
+    }
+}
+
+/// Whether asking twice would hash a password twice, and count two attempts at it.
+const fn is_dear(question: &Question) -> bool {
+    let Question::Operate { operation, .. } = question else { return false };
+    matches!(operation, Operation::Login { .. } | Operation::ChangePassword { .. })
+}
+
+async fn ask_once(context: &Context, call: Call) -> Done {
     let now_ms = context.clock.now_ms();
     let outcome = match call.question {
         Question::Authenticate { credential } => {

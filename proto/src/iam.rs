@@ -45,7 +45,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const HASHING_DEADLINE: Duration = Duration::from_secs(8);
 
 /// One question to IAM.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Call {
     /// Names the operation, so that a retry is answered with the first outcome.
     pub id: OperationId,
@@ -91,7 +91,7 @@ pub enum Via {
 }
 
 /// What may be asked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
     /// Whose credential is this?

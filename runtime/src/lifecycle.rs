@@ -97,7 +97,7 @@ impl Lifecycle {
             tokio::select! {
                 biased;
                 ended = self.stop(patience()) => ended,
-                () = signals.stop_again() => false,
+                () = signals.stopped() => false,
             }
         };
         // What is new is told first. The second arm never ends.
@@ -162,8 +162,8 @@ impl Signals {
         }
     }
 
-    /// Waits for another one that says stop.
-    async fn stop_again(&mut self) {
+    /// Waits for one that says stop, while there is nothing yet to read again or to drain.
+    pub async fn stopped(&mut self) {
         while matches!(self.next().await, Asked::Reload) {}
     }
 }

@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub use connector::Connector;
+pub use connector::{Connector, trust};
 
 use crate::files::{self, FileError};
 use crate::lifecycle::Lifecycle;

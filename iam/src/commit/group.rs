@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokio::time::Instant;
 use tollgate_proto::iam::Event;
 use tollgate_proto::ids::Seq;
 
-use super::{Decided, MAX_BYTES, MAX_CHANGES, Settled, Waiting, refuse_all};
+use super::{Decided, MAX_BYTES, MAX_CHANGES, Settled, Waiting};
 use crate::feed;
 use crate::hash::Hash;
 use crate::journal::JournalError;
@@ -81,20 +82,28 @@ impl Group {
         self.rest
     }
 
-    /// Puts everybody back, if what was decided on has moved and the new state is known.
-    pub(super) fn again(self, applied: Result<(), JournalError>) -> VecDeque<Waiting> {
-        if let Err(error) = applied {
-            let cause = &error as &dyn std::error::Error;
-            tracing::error!(error = cause, "another node's entry cannot be applied");
-            return self.fail();
-        }
+    /// Puts everybody back: what was decided on has moved.
+    pub(super) fn again(self) -> VecDeque<Waiting> {
         self.decided.into_iter().map(|(waiting, _)| waiting).chain(self.rest).collect()
+    }
+
+    /// When the last of those who were decided on came.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.decided.iter().map(|(waiting, _)| waiting.since).max()
     }
 
     /// Tells those of this group that it was not done.
     pub(super) fn fail(self) -> VecDeque<Waiting> {
         refuse_all(self.decided.into_iter().map(|(waiting, _)| waiting).collect());
         self.rest
+    }
+}
+
+/// Tells everybody that it was not done.
+pub(super) fn refuse_all(waiting: VecDeque<Waiting>) {
+    for one in waiting {
+        // Whoever no longer waits has nothing to be told.
+        let _ = one.answer.send(Err(Refused::Unavailable("the state cannot be written")));
     }
 }
 

@@ -1,3 +1,5 @@
+mod failing;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,19 +9,21 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hash::Hash;
-use crate::journal::entry::Row;
 use crate::journal::laws::{Node, digest_of_rows, seal};
-use crate::journal::{Base, Later, NodeRow, SnapshotBytes, WriteSnapshot};
+use crate::journal::replay;
 use crate::policy;
 use crate::record::{
     ApiKey, Deployment, Grant, Password, PasswordHash, Role, Scope, Subject, User, What,
 };
-use crate::state::{self, Open};
-use tollgate_proto::ids::{GrantId, JournalId};
+use crate::state;
+use failing::{Cut, Failing};
+use tollgate_proto::ids::GrantId;
+
+const LEASE: Duration = Duration::from_secs(5);
 
 fn start(node: &Node) -> (Writer, Lifecycle) {
     let life = Lifecycle::new();
-    let feed = Feed::begin(&node.state, Duration::from_secs(5)).unwrap();
+    let feed = Feed::begin(&node.state, LEASE).unwrap();
     let writer = Writer::start(
         Arc::clone(&node.journal),
         node.state.clone(),
@@ -156,22 +160,82 @@ async fn an_entry_that_cannot_be_written_changes_nothing() {
     assert_eq!(digest_of_rows(&node.state), position(&node).digest);
 }
 
+/// Claims on a third as many names, over all nodes: a name has one user, and all nodes agree.
+async fn claims_meet_over_nodes(nodes: &[Node], claims: u128, names: u128) {
+    let writers: Vec<_> = nodes.iter().map(start).collect();
+    let proposals = (1..=claims).map(|n| {
+        let (writer, _) = &writers[usize::try_from(n).unwrap() % writers.len()];
+        writer.commit(claim(n, &format!("user{}", n % names)))
+    });
+    let settled = join_all(proposals).await;
+    let names = usize::try_from(names).unwrap();
+    assert_eq!(settled.iter().filter(|settled| settled.is_ok()).count(), names, "a name, a user");
+    for refused in settled.iter().filter_map(|settled| settled.as_ref().err()) {
+        assert!(matches!(refused, Refused::Duplicate(_)), "{refused}");
+    }
+    for (node, (writer, _)) in nodes.iter().zip(&writers) {
+        writer.freshen(Instant::now()).await.unwrap();
+        assert_eq!(state::users(&node.state.view().unwrap()).unwrap().len(), names);
+        assert_eq!(position(node), position(&nodes[0]));
+        assert_eq!(digest_of_rows(&node.state), position(node).digest);
+    }
+}
+
 #[tokio::test]
 async fn nodes_that_share_a_journal_agree() {
     let nodes: [Node; 3] = Node::sharing();
-    let writers = nodes.each_ref().map(start);
-    let proposals = (1..=120_u128).map(|n| {
-        let (writer, _) = &writers[usize::try_from(n).unwrap() % writers.len()];
-        writer.commit(claim(n, &format!("user{}", n % 40)))
-    });
-    let settled = join_all(proposals).await;
-    assert_eq!(settled.iter().filter(|settled| settled.is_ok()).count(), 40, "a name, a user");
-    for node in &nodes {
-        replay::catch_up(&*node.journal, &node.state, &seal()).await.unwrap();
-        assert_eq!(state::users(&node.state.view().unwrap()).unwrap().len(), 40);
+    claims_meet_over_nodes(&nodes, 120, 40).await;
+}
+
+#[cfg(feature = "cql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_claims_of_a_hundred_names_give_a_hundred_users() {
+    crate::journal::laws::cluster::Cluster::lend(async |cluster| {
+        let nodes = [cluster.node().await, cluster.node().await, cluster.node().await];
+        claims_meet_over_nodes(&nodes, 10_000, 100).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_knows_what_another_node_has_done() {
+    let nodes: [Node; 2] = Node::sharing();
+    let [(one, _life), (two, _other)] = nodes.each_ref().map(start);
+    for n in 0..50_u128 {
+        let name = format!("user{n}");
+        one.commit(claim(2 * n, &name)).await.unwrap();
+        assert!(matches!(two.commit(claim(2 * n + 1, &name)).await, Err(Refused::Duplicate(_))));
+        // And back: what is gone is not refused for having been there.
+        let gone = user(2 * n, &name).id;
+        two.commit(proposal(1_000 + n, move |_| Ok(vec![Change::RemoveUser { user: gone }])))
+            .await
+            .unwrap();
+        let again = one.commit(claim(10_000 + n, &name)).await;
+        assert!(again.is_ok(), "{again:?}");
     }
-    assert_eq!(position(&nodes[0]), position(&nodes[1]));
-    assert_eq!(position(&nodes[1]), position(&nodes[2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_follows_what_others_write_and_says_when_it_cannot() {
+    let [one, two] = Node::sharing();
+    let (writer, _life) = start(&one);
+    let (follower, _other) = start(&two);
+    writer.commit(claim(1, "ann")).await.unwrap();
+    let mut committed = follower.committed();
+    committed.wait_for(|seq| *seq == Seq(1)).await.unwrap();
+    assert_eq!(position(&two), position(&one));
+    tokio::time::sleep(2 * LEASE).await;
+    follower.check_current().unwrap();
+
+    let cut = Node { journal: Arc::new(Cut(Arc::clone(&two.journal))), state: two.state.clone() };
+    let (cut, life) = start(&cut);
+    tokio::time::sleep(LEASE / 2).await;
+    cut.check_current().unwrap();
+    tokio::time::sleep(LEASE).await;
+    assert!(matches!(cut.check_current(), Err(Refused::Unavailable(_))));
+    assert!(matches!(cut.freshen(Instant::now()).await, Err(Refused::Unavailable(_))));
+    // It heals by itself.
+    assert_eq!(life.fault.get(), None);
 }
 
 #[tokio::test]
@@ -284,46 +348,5 @@ proptest! {
             assert_eq!(digest_of_rows(&again), digest_of_rows(&node.state));
             assert_eq!(digest_of_rows(&node.state), position(&node).digest);
         });
-    }
-}
-
-/// A journal whose disk is full.
-#[derive(Debug)]
-struct Failing(Arc<dyn Journal>);
-
-impl Journal for Failing {
-    fn id(&self) -> JournalId {
-        self.0.id()
-    }
-    fn commit(&self, _: Open, _: Row) -> Later<'_, Committed> {
-        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        Box::pin(async { Err(JournalError::Store(Box::new(full))) })
-    }
-    fn read(&self, after: Seq, limit: usize) -> Later<'_, Vec<Row>> {
-        self.0.read(after, limit)
-    }
-    fn save_snapshot(&self, write: WriteSnapshot) -> Later<'_, state::Position> {
-        self.0.save_snapshot(write)
-    }
-    fn load_snapshot(&self) -> Later<'_, Option<SnapshotBytes>> {
-        self.0.load_snapshot()
-    }
-    fn base(&self) -> Later<'_, Option<Base>> {
-        self.0.base()
-    }
-    fn truncate(&self, base: Base) -> Later<'_, ()> {
-        self.0.truncate(base)
-    }
-    fn put_node(&self, node: NodeRow) -> Later<'_, ()> {
-        self.0.put_node(node)
-    }
-    fn nodes(&self) -> Later<'_, Vec<NodeRow>> {
-        self.0.nodes()
-    }
-    fn put_last_used(&self, used: Vec<(KeyId, u64)>) -> Later<'_, ()> {
-        self.0.put_last_used(used)
-    }
-    fn last_used(&self, keys: Vec<KeyId>) -> Later<'_, Vec<Option<u64>>> {
-        self.0.last_used(keys)
     }
 }

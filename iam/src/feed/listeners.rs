@@ -18,7 +18,7 @@ const REMEMBERED: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Listeners {
-    lease: Duration,
+    pub(super) lease: Duration,
     all: Mutex<HashMap<GatewayId, Listener>>,
     /// Tells that one of them has come further.
     moved: watch::Sender<()>,

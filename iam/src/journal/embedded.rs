@@ -214,6 +214,10 @@ impl Journal for Embedded {
         self.id
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn commit(&self, open: Open, row: Row) -> Later<'_, Committed> {
         self.work(move |_| {
             let mut transaction = open.into_inner();

@@ -1,6 +1,8 @@
 //! The laws of a journal, as functions over whatever engine.
 
 mod sharing;
+#[cfg(feature = "cql")]
+pub(crate) mod cluster;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ pub(crate) fn seal() -> Seal {
 }
 
 /// One node: a journal and a state that follows it.
+#[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) state: State,
@@ -53,7 +56,7 @@ impl Node {
     }
 
     /// An entry that makes a workspace, applied to an open transaction.
-    fn prepare(&self, seq: Seq, name: &str) -> (Open, Row) {
+    pub(crate) fn prepare(&self, seq: Seq, name: &str) -> (Open, Row) {
         let mut open = self.state.open().unwrap();
         let before = open.position().clone();
         let workspace = Workspace {
@@ -273,6 +276,16 @@ macro_rules! laws {
             async fn $law() {
                 let [node] = super::Node::sharing();
                 super::$law(&node).await;
+            }
+        )*}
+        #[cfg(feature = "cql")]
+        mod cql {$(
+            #[tokio::test]
+            async fn $law() {
+                super::cluster::Cluster::lend(async |cluster| {
+                    super::$law(&cluster.node().await).await;
+                })
+                .await;
             }
         )*}
     };

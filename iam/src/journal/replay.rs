@@ -11,7 +11,7 @@ use crate::seal::Seal;
 use crate::state::{self, Open, Position, Read, State, StateError, Table};
 
 /// How many entries are read and applied at a time: full ones are 64 KiB each.
-const BATCH: usize = 256;
+pub const BATCH: usize = 256;
 
 /// Applies the next entry to an open transaction.
 pub fn apply(open: &mut Open, row: &Row, before: &Seal) -> Result<Entry, JournalError> {
@@ -85,6 +85,48 @@ pub async fn catch_up(
     }
 }
 
+/// Applies the next entries that others wrote, [`BATCH`] at most; the state is only a cache of the
+/// journal here. Gives what `note` makes of each.
+pub async fn follow<T: Send + 'static>(
+    journal: &dyn Journal,
+    state: &State,
+    seal: &Seal,
+    note: fn(&Entry, &Open) -> Result<T, StateError>,
+) -> Result<Vec<T>, JournalError> {
+    let at = state.view()?.position().seq;
+    let rows = journal.read(at, BATCH).await?;
+    // Known since the read: nobody else is asked for it.
+    let base = journal.base().await?.map_or(Seq(0), |base| base.seq);
+    if at < base {
+        return Err(JournalError::Compacted { next: Seq(at.0 + 1), base });
+    }
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    adopt(state, rows, seal, note).await
+}
+
+/// Applies entries that others wrote.
+pub async fn adopt<T: Send + 'static>(
+    state: &State,
+    rows: Vec<Row>,
+    seal: &Seal,
+    note: fn(&Entry, &Open) -> Result<T, StateError>,
+) -> Result<Vec<T>, JournalError> {
+    let (state, seal) = (state.clone(), seal.clone());
+    let adopt = move || {
+        let mut open = state.open()?;
+        let mut noted = Vec::new();
+        for row in &rows {
+            let entry = apply(&mut open, row, &seal)?;
+            noted.push(note(&entry, &open)?);
+        }
+        open.keep()?;
+        Ok(noted)
+    };
+    tokio::task::spawn_blocking(adopt).await.map_err(failed)?
+}
+
 pub(super) async fn begin_with_snapshot(
     journal: &dyn Journal,
     state: &State,
@@ -139,7 +181,7 @@ pub async fn check(journal: &dyn Journal, state: &State, seal: &Seal) -> Result<
 }
 
 /// Where the state stands, if its rows add up to that: every row is read, and none is kept.
-async fn counted(state: &State) -> Result<Position, JournalError> {
+pub(super) async fn counted(state: &State) -> Result<Position, JournalError> {
     let state = state.clone();
     let count = move || {
         let view = state.view()?;

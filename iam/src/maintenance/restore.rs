@@ -30,7 +30,8 @@ use crate::operation::admin::Admin;
 use crate::record::{Change, Outcome, SigningState};
 use crate::seal::Seal;
 use crate::state::{self, Read, State};
-use crate::tokens::{MIN_GRACE, Tokens};
+use crate::times::MIN_GRACE;
+use crate::tokens::Tokens;
 
 /// The data file until it is complete: a server does not take it for one.
 const DRAFT: &str = "iam.redb.restoring";

@@ -9,7 +9,7 @@ use crate::policy::{self, Action};
 use crate::record::{Change, Outcome};
 use crate::refused::Refused;
 use crate::state::Read;
-use crate::tokens;
+use crate::times;
 
 /// Ends the session that asks.
 pub(super) async fn logout(context: &Context, request: &Request) -> Result<Answered, Refused> {
@@ -25,7 +25,7 @@ pub(super) async fn logout(context: &Context, request: &Request) -> Result<Answe
         };
         let at_ms = request_of.now_ms;
         // When its token expires is not known here; no token lives longer.
-        let until_ms = at_ms + (tokens::LIFE + LEEWAY) * 1_000;
+        let until_ms = at_ms + (times::LIFE + LEEWAY) * 1_000;
         let changes = vec![Change::EndSession { session: session.id, until_ms, at_ms }];
         Ok(Decided { allowed, changes, outcome: Outcome::Done })
     };

@@ -31,7 +31,7 @@ macro_rules! operations {
         $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)?
     })*) => {
         /// An operation of IAM with its arguments.
-        #[derive(Debug, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Serialize, Deserialize)]
         #[serde(tag = "operation")]
         #[expect(missing_docs, reason = "the arguments are those of docs/IAM.md")]
         pub enum Operation {$(
@@ -183,7 +183,7 @@ fn without_position(error: &serde_json::Error) -> String {
 }
 
 /// The `user` of an operation.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the names are those of the wire, see docs/IAM.md")]
 pub struct UserInput {
@@ -208,7 +208,7 @@ pub struct UserInput {
 }
 
 /// The `key` of an operation.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the names are those of the wire, see docs/IAM.md")]
 pub struct KeyInput {
@@ -221,7 +221,7 @@ pub struct KeyInput {
 }
 
 /// The `workspace_record` of an operation.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the names are those of the wire, see docs/IAM.md")]
 pub struct WorkspaceInput {
@@ -234,7 +234,7 @@ pub struct WorkspaceInput {
 }
 
 /// The `grant` of an operation: a role or a capability, in a workspace or `*`.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the names are those of the wire, see docs/IAM.md")]
 pub struct GrantInput {

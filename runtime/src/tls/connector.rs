@@ -16,6 +16,28 @@ use tokio_rustls::client::TlsStream;
 
 use super::TlsError;
 
+/// What it takes to talk to servers under the certificates of this PEM file, and those issued under
+/// them.
+pub fn trust(ca_file: &Path) -> Result<ClientConfig, TlsError> {
+    read_trust(ca_file).map(|(_, config)| config)
+}
+
+fn read_trust(ca_file: &Path) -> Result<(Vec<CertificateDer<'static>>, ClientConfig), TlsError> {
+    let trusted = super::read_certificates(ca_file)?;
+    let mut roots = RootCertStore::empty();
+    // A bundle may hold some of a kind that nobody uses any more.
+    if roots.add_parsable_certificates(trusted.iter().cloned()).0 == 0 {
+        return Err(TlsError::NoCertificate(ca_file.to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Library)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok((trusted, config))
+}
+
 /// Does the handshakes with servers under certain certificates.
 #[derive(Clone)]
 pub struct Connector {
@@ -26,18 +48,7 @@ pub struct Connector {
 impl Connector {
     /// Trusts the certificates of this PEM file, and those issued under them.
     pub fn trusting(ca_file: &Path) -> Result<Self, TlsError> {
-        let trusted = super::read_certificates(ca_file)?;
-        let mut roots = RootCertStore::empty();
-        // A bundle may hold some of a kind that nobody uses any more.
-        if roots.add_parsable_certificates(trusted.iter().cloned()).0 == 0 {
-            return Err(TlsError::NoCertificate(ca_file.to_owned()));
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Library)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let (trusted, mut config) = read_trust(ca_file)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { trusted: trusted.into(), tls: TlsConnector::from(Arc::new(config)) })
     }

@@ -52,6 +52,10 @@ impl Journal for Shared {
         self.id
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn commit(&self, open: Open, row: Row) -> Later<'_, Committed> {
         Box::pin(async move {
             // Others may come between the decision and the write.

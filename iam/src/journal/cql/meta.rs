@@ -1,0 +1,86 @@
+//! The few rows of which there is one each: which journal this is, where it begins, which snapshot
+//! is the newest.
+
+use std::sync::PoisonError;
+
+use tollgate_proto::ids::JournalId;
+use uuid::Uuid;
+
+use super::lightweight::Outcome;
+use super::{Cql, damaged};
+use crate::journal::{Base, JournalError};
+
+const ID: &str = "id";
+const BASE: &str = "base";
+const DATACENTER: &str = "datacenter";
+
+impl Cql {
+    /// Which journal this is; `fresh`, if there was none.
+    pub(super) async fn settle_id(&self, fresh: JournalId) -> Result<JournalId, JournalError> {
+        let id = self.settle(ID, fresh.0.as_bytes()).await?;
+        Uuid::from_slice(&id).map(JournalId).map_err(damaged)
+    }
+
+    /// Majorities of different places need not meet: all nodes must count the same copies.
+    pub(super) async fn check_datacenter(&self, ours: &str) -> Result<(), JournalError> {
+        let settled = self.settle(DATACENTER, ours.as_bytes()).await?;
+        if settled == ours.as_bytes() {
+            return Ok(());
+        }
+        let settled = String::from_utf8_lossy(&settled).into_owned();
+        Err(JournalError::OtherDatacenter { settled, ours: ours.to_owned() })
+    }
+
+    /// Reads where the journal begins.
+    pub(super) async fn learn_base(&self) -> Result<(), JournalError> {
+        let base = self.meta(BASE).await?.map(|bytes| Base::from_bytes(&bytes)).transpose()?;
+        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = base;
+        Ok(())
+    }
+
+    pub(super) async fn replace_base(&self, base: Base) -> Result<(), JournalError> {
+        loop {
+            let old = self.meta(BASE).await?;
+            if self.replace(BASE, old, base.to_bytes()).await? {
+                return self.learn_base().await;
+            }
+        }
+    }
+
+    pub(super) async fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        let rows: Vec<(Option<Vec<u8>>,)> = self.all(&self.statements.meta, (name,)).await?;
+        Ok(rows.into_iter().next().and_then(|(value,)| value))
+    }
+
+    /// Writes a value where none is. Gives what is there then.
+    async fn settle(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, JournalError> {
+        if let Some(known) = self.meta(name).await? {
+            return Ok(known);
+        }
+        match self.ask(&self.statements.insert_meta, (name, fresh)).await? {
+            Outcome::Done => Ok(fresh.to_vec()),
+            Outcome::Refused(found) => found
+                .blob("value")
+                .map(<[u8]>::to_vec)
+                .ok_or_else(|| damaged("a row without value")),
+        }
+    }
+
+    /// Writes a value where another one is, or none. False if it was not there.
+    pub(super) async fn replace(
+        &self,
+        name: &str,
+        old: Option<Vec<u8>>,
+        new: Vec<u8>,
+    ) -> Result<bool, JournalError> {
+        let Some(old) = old else {
+            return Ok(self.settle(name, &new).await? == new);
+        };
+        let values = (new.as_slice(), name, old);
+        Ok(match self.ask(&self.statements.replace_meta, values).await? {
+            Outcome::Done => true,
+            // Written the first time, though nobody said so.
+            Outcome::Refused(found) => found.blob("value") == Some(new.as_slice()),
+        })
+    }
+}

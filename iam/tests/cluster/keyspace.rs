@@ -1,0 +1,61 @@
+//! The cluster that tests run against, and keyspaces of their own in it.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use futures_util::FutureExt;
+use scylla::client::session_builder::SessionBuilder;
+use tokio::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
+
+/// Names a cluster, `host:port`.
+const CLUSTER: &str = "TOLLGATE_CQL";
+
+/// A keyspace.
+pub(crate) struct Keyspace {
+    pub(crate) cluster: String,
+    pub(crate) name: String,
+}
+
+impl Keyspace {
+    /// Lends a keyspace that is not there yet to a test, and drops it however that ends.
+    pub(crate) async fn lend(test: impl AsyncFnOnce(&Self)) {
+        let keyspace = Self { cluster: cluster(), name: format!("t{}", Uuid::new_v4().simple()) };
+        let done = AssertUnwindSafe(test(&keyspace)).catch_unwind().await;
+        keyspace.drop_it().await;
+        if let Err(panic) = done {
+            resume_unwind(panic);
+        }
+    }
+
+    /// The settings of `[iam.cql]` that name it.
+    pub(crate) fn settings(&self) -> [(&'static str, String); 3] {
+        [
+            ("iam.cql.contact_points", format!("[\"{}\"]", self.cluster)),
+            ("iam.cql.keyspace", self.name.clone()),
+            ("iam.cql.replication", "1".to_owned()),
+        ]
+    }
+
+    async fn drop_it(&self) {
+        let _turn = schema_turn().await;
+        let session = SessionBuilder::new().known_node(&self.cluster).build().await.unwrap();
+        let drop = format!("DROP KEYSPACE IF EXISTS {}", self.name);
+        session.query_unpaged(drop, ()).await.unwrap();
+    }
+}
+
+/// Tests that change the schema take turns: the cluster is slow at it.
+pub(crate) async fn schema_turn() -> MutexGuard<'static, ()> {
+    static SCHEMA: Mutex<()> = Mutex::const_new(());
+    SCHEMA.lock().await
+}
+
+#[expect(clippy::disallowed_methods, reason = "says where a test runs; it configures nothing")]
+fn cluster() -> String {
+    std::env::var(CLUSTER).unwrap_or_else(|_| {
+        panic!(
+            "this test needs a Cassandra or ScyllaDB: {CLUSTER}=$(iam/tests/cassandra.sh start) \
+             cargo test …"
+        )
+    })
+}

@@ -5,6 +5,7 @@ mod cql;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, Serialize};
 use tollgate_runtime::units::Period;
 
@@ -70,7 +71,7 @@ pub struct PasswordSettings {
 }
 
 /// The engines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum JournalKind {
     /// A file in the data folder.

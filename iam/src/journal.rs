@@ -81,6 +81,12 @@ pub enum JournalError {
     /// What a node has is of one journal, and the cluster keeps another.
     #[error("it is of journal {0}, which is another one")]
     OtherJournal(JournalId),
+    /// A copy would undo what came since.
+    #[error("it is there already, and may have gone on since")]
+    AlreadyThere,
+    /// `journal copy` was cut short.
+    #[error("only a part of it was copied: run journal copy again, to its end")]
+    HalfCopied,
     /// Two nodes that count different copies could both be told yes.
     #[error(
         "the nodes of this journal have iam.cql.datacenter = \"{settled}\", and this one has \"{ours}\""

@@ -6,6 +6,8 @@
 
 mod verify;
 mod compact;
+#[cfg(feature = "cql")]
+mod copy;
 mod backup;
 mod restore;
 mod envelope;
@@ -17,11 +19,12 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use secrecy::ExposeSecret;
+use tollgate_proto::ids::Seq;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::files::FileError;
 
 use crate::app::{self, StartError, with_causes};
-use crate::config::IamSettings;
+use crate::config::{IamSettings, InvalidSettings, JournalKind};
 use crate::draw::{self, DrawError};
 use crate::journal::JournalError;
 use crate::journal::embedded::{self, Embedded};
@@ -69,6 +72,15 @@ pub enum JournalCommand {
     Verify,
     /// Take a snapshot, drop all entries below it, and with them what was deleted before.
     Compact,
+    /// Copy the journal of stopped servers from one engine to the other, entry by entry; what is
+    /// there then is the same journal, and the one that it came from must not go on.
+    #[cfg(feature = "cql")]
+    Copy {
+        /// Where it is.
+        from: JournalKind,
+        /// Where it shall be: a data folder or a keyspace without a journal.
+        to: JournalKind,
+    },
 }
 
 /// Why a command did nothing, in one sentence.
@@ -80,6 +92,31 @@ pub enum MaintenanceError {
     /// There is nothing to work on.
     #[error("there is no journal in {0}; set --data-dir")]
     NoJournal(String),
+    /// It would not know of the others that work on it.
+    #[error(
+        "iam.journal = \"cql\": this works on a data folder only; stop all nodes, copy the journal \
+         to one (journal copy cql embedded), and set iam.journal = \"embedded\" for this command"
+    )]
+    OnCluster,
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
+    /// Nothing would be copied.
+    #[error("name two different engines")]
+    SameEngine,
+    /// What is there is something else.
+    #[error("{0} has a journal already")]
+    HasJournal(String),
+    /// Source and copy differ.
+    #[error(
+        "the copy is not what was copied: entry {copy} instead of {source_at}, or another state"
+    )]
+    OtherCopy {
+        /// Where the copy ends.
+        copy: Seq,
+        /// Where the source ends.
+        source_at: Seq,
+    },
     /// It would hide what happened.
     #[error("the journal in {0} is not whole: see journal verify")]
     NotWhole(String),
@@ -147,6 +184,10 @@ impl Maintenance {
             Self::Keygen { backup } => print_key(backup),
             Self::Journal(JournalCommand::Verify) => verify::run(&settings).await,
             Self::Journal(JournalCommand::Compact) => compact::run(&settings).await,
+            #[cfg(feature = "cql")]
+            Self::Journal(JournalCommand::Copy { from, to }) => {
+                Box::pin(copy::run(&settings, from, to)).await
+            }
             Self::Backup { out, recipient } => backup::run(&settings, &out, recipient).await,
             Self::Restore { from, identity, journal } => {
                 let sources = restore::Sources {
@@ -189,6 +230,14 @@ struct Data {
 
 impl Data {
     fn of(settings: &IamSettings) -> Result<Self, MaintenanceError> {
+        match settings.journal {
+            JournalKind::Embedded => Self::embedded(settings),
+            JournalKind::Cql => Err(MaintenanceError::OnCluster),
+        }
+    }
+
+    /// The data folder, whatever keeps the journal otherwise.
+    fn embedded(settings: &IamSettings) -> Result<Self, MaintenanceError> {
         let path = Self::path(&settings.data_dir)?;
         let shown = settings.data_dir.display().to_string();
         Ok(Self { path, shown, seal: app::read_seal(settings, false)? })

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tollgate_proto::iam::{
-    Actor, Answer, Call, Decision, Mark, News, Operation, Outcome, Poll, Question, Refusal,
-    RefusalKind,
+    Actor, Answer, Call, Confirmed, Decision, Mark, News, Operation, Outcome, Poll, Question,
+    Refusal, RefusalKind,
 };
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::lifecycle::Lifecycle;
@@ -114,9 +114,14 @@ impl Done {
     /// Whether it may have been refused for what this node does not know yet.
     fn is_no(&self) -> bool {
         match &self.outcome {
-            Ok(Outcome::Decision(decision)) => *decision == Decision::Deny,
-            Ok(Outcome::Decisions(decisions)) => decisions.contains(&Decision::Deny),
-            Ok(Outcome::Confirmed(confirmed)) => confirmed.contains(&None),
+            Ok(Outcome::Decision(decision)) => *decision != Decision::Allow,
+            Ok(Outcome::Decisions(decisions)) => !all_allowed(decisions),
+            Ok(Outcome::Confirmed(confirmed)) => {
+                confirmed.iter().any(|confirmed| match confirmed {
+                    Confirmed::Live(decisions) => !all_allowed(decisions),
+                    Confirmed::Rightless | Confirmed::WorkspaceDisabled | Confirmed::Ended => true,
+                })
+            }
             Ok(Outcome::Identity(_) | Outcome::Reply(_) | Outcome::Refused(_)) => false,
             Err(refused) => match refused {
                 Refused::NotFound(_)
@@ -139,6 +144,10 @@ impl From<Result<Outcome, Refused>> for Done {
     fn from(outcome: Result<Outcome, Refused>) -> Self {
         Self { seq: None, opened: None, outcome }
     }
+}
+
+fn all_allowed(decisions: &[Decision]) -> bool {
+    decisions.iter().all(|decision| *decision == Decision::Allow)
 }
 
 /// Asks once; and where others write to the journal too, once more if the answer is *no* and there

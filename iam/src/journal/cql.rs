@@ -53,8 +53,8 @@ pub struct Cql {
 }
 
 impl Cql {
-    /// Opens the journal, and makes it if there is none: under `id`, or a new one. Waits for a
-    /// cluster that is away.
+    /// Opens the journal, and makes it if there is none. With an `id` it is that of a journal that is
+    /// copied here. Waits for a cluster that is away.
     pub async fn open(
         settings: &CqlSettings,
         access: &Access,
@@ -109,6 +109,10 @@ impl Cql {
         let found = opened.settle_id(fresh).await?;
         if id.is_some_and(|id| id != found) {
             return Err(JournalError::OtherJournal(found));
+        }
+        match id {
+            Some(_) => opened.begin_copy().await?,
+            None => opened.check_whole().await?,
         }
         opened.learn_base().await?;
         Ok(Self { id: found, ..opened })

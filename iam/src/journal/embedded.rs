@@ -59,6 +59,15 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the file, or makes it, readable by its owner only.
     pub fn open(path: &Path) -> Result<(Self, State), JournalError> {
+        Self::open_or_make(path, None)
+    }
+
+    /// Makes a file for a journal that was elsewhere.
+    pub fn open_as(path: &Path, id: JournalId) -> Result<(Self, State), JournalError> {
+        Self::open_or_make(path, Some(id))
+    }
+
+    fn open_or_make(path: &Path, id: Option<JournalId>) -> Result<(Self, State), JournalError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -72,7 +81,7 @@ impl Embedded {
         half_made::discard(&file)?;
         let backend = FileBackend::new(file).map_err(opening)?;
         let database = builder().create_with_backend(backend).map_err(opening)?;
-        let opened = Self::with(database, Snapshots::beside(path))?;
+        let opened = Self::with(database, Snapshots::beside(path), id)?;
         // Ahead of whatever is made beside it.
         snapshots::sync_folder_of(path).map_err(failed)?;
         Ok(opened)
@@ -80,18 +89,22 @@ impl Embedded {
 
     /// Opens a file that must be there, to look at it: not one byte of it is written.
     pub fn look_at(path: &Path) -> Result<(Self, State), JournalError> {
-        Self::with(open_untouched(path)?, Snapshots::beside(path))
+        Self::with(open_untouched(path)?, Snapshots::beside(path), None)
     }
 
     /// A journal that is gone with the process, for tests.
     pub fn in_memory() -> Result<(Self, State), JournalError> {
         let backend = InMemoryBackend::new();
         let database = builder().create_with_backend(backend).map_err(opening)?;
-        Self::with(database, Snapshots::Memory(Arc::new(Mutex::new(None))))
+        Self::with(database, Snapshots::Memory(Arc::new(Mutex::new(None))), None)
     }
 
-    fn with(database: Database, snapshots: Snapshots) -> Result<(Self, State), JournalError> {
-        let id = identity(&database)?;
+    fn with(
+        database: Database,
+        snapshots: Snapshots,
+        fresh: Option<JournalId>,
+    ) -> Result<(Self, State), JournalError> {
+        let id = identity(&database, fresh)?;
         let database = Arc::new(database);
         let state = State::in_database(Arc::clone(&database))?;
         Ok((Self { database, snapshots, id }, state))
@@ -187,8 +200,8 @@ fn builder() -> Builder {
     builder
 }
 
-/// Reads which journal this is; a new file becomes a new journal.
-fn identity(database: &Database) -> Result<JournalId, JournalError> {
+/// Reads which journal this is; a new file becomes a new journal, or the `fresh` one.
+fn identity(database: &Database, fresh: Option<JournalId>) -> Result<JournalId, JournalError> {
     let mut transaction = database.begin_write().map_err(failed)?;
     transaction.set_two_phase_commit(true);
     let id = {
@@ -197,7 +210,7 @@ fn identity(database: &Database) -> Result<JournalId, JournalError> {
         if let Some(bytes) = known {
             Uuid::from_slice(&bytes).map_err(failed)?
         } else {
-            let id = draw::uuid().map_err(failed)?;
+            let id = fresh.map_or_else(draw::uuid, |fresh| Ok(fresh.0)).map_err(failed)?;
             table.insert(ID, id.as_bytes().as_slice()).map_err(failed)?;
             id
         }

@@ -63,9 +63,9 @@ pub(crate) async fn run(seed: u64) -> History {
 }
 
 /// What was read last, and at which entry: actors that ask at the same time look at the same.
-type Sight = Mutex<(Seq, World)>;
+pub(crate) type Sight = Mutex<(Seq, World)>;
 
-async fn act(
+pub(crate) async fn act(
     context: &Context,
     clock: &ManualClock,
     sight: &Sight,

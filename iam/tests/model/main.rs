@@ -15,3 +15,8 @@ mod turns;
 mod history;
 mod check;
 mod many;
+#[cfg(feature = "cql")]
+#[path = "../cluster/keyspace.rs"]
+mod keyspace;
+#[cfg(feature = "cql")]
+mod nodes;

@@ -23,7 +23,7 @@ use tollgate_iam::record::{
     SigningState, Subject, User, What, Workspace,
 };
 use tollgate_iam::seal::Seal;
-use tollgate_iam::state::{self, Read, Table};
+use tollgate_iam::state::{self, Read, State, Table};
 use tollgate_iam::throttle::Throttle;
 use tollgate_iam::tokens::Tokens;
 use tollgate_iam::{last_used::LastUsed, record};
@@ -50,8 +50,13 @@ pub(crate) async fn start(
     life: &Lifecycle,
 ) -> (Context, Receiver<Work>) {
     let (journal, state) = Embedded::in_memory().unwrap();
-    replay::begin(&journal, &state, &seal()).unwrap();
-    let journal: Arc<dyn Journal> = Arc::new(journal);
+    seed(&journal, &state, world, clock).await;
+    context(Arc::new(journal), state, clock, life)
+}
+
+/// Makes the world, in the first entry of a journal.
+pub(crate) async fn seed(journal: &dyn Journal, state: &State, world: &World, clock: &ManualClock) {
+    replay::begin(journal, state, &seal()).unwrap();
     let act = Act {
         id: OperationId(Uuid::now_v7()),
         operation: "seed".to_owned(),
@@ -69,6 +74,15 @@ pub(crate) async fn start(
     let row = Row::write(&entry, &before.head, &seal()).unwrap();
     open.stand_at(row.seq, row.seal).unwrap();
     assert_eq!(journal.commit(open, row).await.unwrap(), Committed::Ours);
+}
+
+/// IAM without a listener, on a journal that holds a world.
+pub(crate) fn context(
+    journal: Arc<dyn Journal>,
+    state: State,
+    clock: &Arc<ManualClock>,
+    life: &Lifecycle,
+) -> (Context, Receiver<Work>) {
     let shared = Arc::clone(clock) as Arc<dyn Clock>;
     let (pool, work) = Pool::of(1);
     let feed = Feed::begin(&state, Duration::from_secs(5)).unwrap();

@@ -9,7 +9,7 @@ use serde_json::json;
 use tollgate_iam::journal::embedded::FILE;
 
 use super::harness::{Iam, PASSWORD};
-use super::process::program;
+use super::program::program;
 
 fn run(folder: &Path, command: &str) -> (Option<i32>, String) {
     let output = program(folder).args(["journal", command]).output().unwrap();

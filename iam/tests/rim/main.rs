@@ -22,6 +22,7 @@ mod feed;
 mod audit;
 mod durability;
 mod process;
+mod program;
 mod verify;
 mod compact;
 mod restore;

@@ -1,54 +1,18 @@
 //! The program itself: killed in the middle of its work, and used wrongly.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use serde_json::json;
-use tollgate_runtime::clock::ManualClock;
 use tollgate_runtime::files::write_new_secret;
-use tollgate_runtime::lifecycle::Lifecycle;
 
-use super::harness::{Iam, NOW_MS, Person, SECRET};
-
-pub(crate) fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-iam"));
-    command
-        .current_dir(folder)
-        .env("TOLLGATE_IAM__ADMIN_LISTEN", "127.0.0.1:0")
-        .env("TOLLGATE_LOG__FORMAT", "json")
-        .args(["--listen", "127.0.0.1:0", "--data-dir", "data"])
-        .stderr(Stdio::piped());
-    command
-}
-
-/// Starts the program and waits until it says where it listens.
-fn start(folder: &Path) -> (Child, SocketAddr) {
-    let mut child = program(folder)
-        .env("TOLLGATE_LINK__SECRET_FILE", "secret")
-        .args(["--bootstrap-mode", "bootstrap"])
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let line = lines.find(|line| line.as_ref().unwrap().contains("iam is listening"));
-    let line: serde_json::Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
-    // Whatever it says later must not fill the pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    (child, line["address"].as_str().unwrap().parse().unwrap())
-}
-
-fn at(address: SocketAddr, folder: &Arc<tempfile::TempDir>) -> Iam {
-    let (clock, life) = (ManualClock::at_ms(NOW_MS), Lifecycle::new());
-    Iam { address, clock, life, folder: Arc::clone(folder) }
-}
+use super::harness::SECRET;
+use super::program::{at, kill, program, start, write_until_gone};
 
 #[tokio::test]
 async fn a_kill_loses_nothing_that_was_answered() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     write_new_secret(&folder.path().join("secret"), SECRET).unwrap();
-    let (mut child, address) = start(folder.path());
+    let (mut child, address) = start(folder.path(), &[]);
     let bootstrap = json!({"operation": "bootstrap"});
     let reply = at(address, &folder).operate(None, bootstrap).await.unwrap();
     let key = reply.bootstrap_admin_api_key.unwrap().expose().to_owned();
@@ -56,7 +20,7 @@ async fn a_kill_loses_nothing_that_was_answered() {
 
     let mut answered = Vec::new();
     for round in 0..2 {
-        let (mut child, address) = start(folder.path());
+        let (mut child, address) = start(folder.path(), &[]);
         let iam = Arc::new(at(address, &folder));
         let admin = Arc::new(iam.person(key.clone()).await);
         let mut writers = tokio::task::JoinSet::new();
@@ -72,7 +36,7 @@ async fn a_kill_loses_nothing_that_was_answered() {
         answered.extend(writers.join_all().await.into_iter().flatten());
     }
 
-    let (mut child, address) = start(folder.path());
+    let (mut child, address) = start(folder.path(), &[]);
     let iam = at(address, &folder);
     let admin = iam.person(key).await;
     let list = json!({"operation": "list-workspaces"});
@@ -81,25 +45,6 @@ async fn a_kill_loses_nothing_that_was_answered() {
         assert!(there.iter().any(|workspace| workspace.id == id), "{id} was lost");
     }
     kill(&mut child);
-}
-
-/// Makes workspaces as long as somebody answers; gives those that were answered.
-async fn write_until_gone(iam: Arc<Iam>, admin: Arc<Person>, prefix: String) -> Vec<String> {
-    let mut answered = Vec::new();
-    for n in 0.. {
-        let id = format!("{prefix}-{n}");
-        if !iam.try_workspace(&admin, &id).await {
-            break;
-        }
-        answered.push(id);
-    }
-    answered
-}
-
-/// SIGKILL.
-fn kill(child: &mut Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]

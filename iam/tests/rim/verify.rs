@@ -11,7 +11,7 @@ use tollgate_iam::journal::{snapshot, verify};
 use tollgate_iam::seal::Seal;
 
 use super::harness::Iam;
-use super::process::program;
+use super::program::program;
 
 type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("journal-entries");

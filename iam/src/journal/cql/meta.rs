@@ -12,6 +12,10 @@ use crate::journal::{Base, JournalError};
 
 const ID: &str = "id";
 const BASE: &str = "base";
+/// Whether all of the journal is here.
+const COPY: &str = "copy";
+const BEGUN: &[u8] = b"begun";
+const WHOLE: &[u8] = b"whole";
 const DATACENTER: &str = "datacenter";
 
 impl Cql {
@@ -29,6 +33,28 @@ impl Cql {
         }
         let settled = String::from_utf8_lossy(&settled).into_owned();
         Err(JournalError::OtherDatacenter { settled, ours: ours.to_owned() })
+    }
+
+    /// From here on it is a part of a journal that is copied here.
+    pub(super) async fn begin_copy(&self) -> Result<(), JournalError> {
+        match self.settle(COPY, BEGUN).await? {
+            state if state == BEGUN => Ok(()),
+            // It may have gone on since.
+            _ => Err(JournalError::AlreadyThere),
+        }
+    }
+
+    /// All of it is here.
+    pub async fn finish_copy(&self) -> Result<(), JournalError> {
+        self.replace(COPY, Some(BEGUN.to_vec()), WHOLE.to_vec()).await.map(drop)
+    }
+
+    /// Settles that this is no part of a journal.
+    pub(super) async fn check_whole(&self) -> Result<(), JournalError> {
+        match self.settle(COPY, WHOLE).await? {
+            state if state == WHOLE => Ok(()),
+            _ => Err(JournalError::HalfCopied),
+        }
     }
 
     /// Reads where the journal begins.

@@ -1,0 +1,75 @@
+//! What one node did is known on the others: at once to whoever would be refused for it, and to
+//! everybody soon.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use tollgate_proto::iam::{FEED_PATH, Mark, Moved, News, Poll, RefusalKind};
+use tollgate_proto::ids::GatewayId;
+use uuid::Uuid;
+
+use super::harness::{Iam, PASSWORD, SECRET, assert_refused, post_to};
+use super::keyspace::Keyspace;
+use super::nodes::node;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_refused_for_what_another_node_knows_better() {
+    Keyspace::lend(async |keyspace| {
+        let (one, two) = (node(keyspace).await, node(keyspace).await);
+        let admin = one.claim().await;
+        for n in 0..20 {
+            let (home, name) = (format!("w{n}"), format!("user{n}"));
+            one.workspace(&admin, &home).await;
+            two.user(&admin, &home, &name, &["reader"]).await.unwrap();
+            one.login(&name, PASSWORD).await.unwrap();
+            assert_refused(
+                one.user(&admin, &home, &name, &["reader"]).await,
+                RefusalKind::Duplicate,
+                "username already exists",
+            );
+            // What is so already is known as well: it is not made a second time.
+            let list = json!({"operation": "list-workspaces"});
+            two.workspace(&admin, &home).await;
+            let there = two.by(&admin, list).await.unwrap().workspaces;
+            assert_eq!(there.iter().filter(|workspace| workspace.id == home).count(), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_of_another_node_hear_of_a_change_within_a_quarter_of_a_second() {
+    Keyspace::lend(async |keyspace| {
+        let (one, two) = (node(keyspace).await, node(keyspace).await);
+        let admin = one.claim().await;
+        let mut head = poll(&two, None).await.head;
+        let mut took = Vec::new();
+        for n in 0..20 {
+            let id = format!("w{n}");
+            one.workspace(&admin, &id).await;
+            let expected = Moved::Workspace { id: id.parse().unwrap() };
+            let begun = Instant::now();
+            loop {
+                let news = poll(&two, Some(head)).await;
+                head = news.head;
+                if news.events.iter().any(|event| event.moved == expected) {
+                    break;
+                }
+            }
+            took.push(begun.elapsed());
+        }
+        took.sort();
+        let most = took[took.len() * 3 / 4];
+        assert!(most <= Duration::from_millis(250), "{took:?}");
+    })
+    .await;
+}
+
+async fn poll(node: &Iam, after: Option<Mark>) -> News {
+    let gateway = GatewayId(Uuid::from_u128(1));
+    let poll = serde_json::to_string(&Poll { gateway, after, ended: vec![] }).unwrap();
+    let (head, body) = node.http(&post_to(FEED_PATH, SECRET, &poll)).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    serde_json::from_str(&body).unwrap()
+}

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tollgate_proto::iam::Event;
 use tollgate_proto::ids::Seq;
 
-use super::{Decided, MAX_BYTES, MAX_CHANGES, Settled, Waiting};
+use super::{Decided, MAX_BYTES, Settled, Waiting};
 use crate::feed;
 use crate::hash::Hash;
 use crate::journal::JournalError;
@@ -41,11 +41,12 @@ pub(super) struct Draft {
 pub(super) type Failed = (JournalError, VecDeque<Waiting>);
 
 impl Group {
-    /// Decides and applies as many as fit into one entry.
+    /// Decides and applies as many as fit into one entry, with `most` changes in it.
     pub(super) fn decide(
         state: &State,
         seal: &Seal,
         waiting: VecDeque<Waiting>,
+        most: usize,
     ) -> Result<Self, Box<Failed>> {
         let open = match state.open() {
             Ok(open) => open,
@@ -59,7 +60,7 @@ impl Group {
             acts: Vec::new(),
         };
         let mut filling =
-            Filling { open, entry, changes: 0, bytes: 0, decided: Vec::new(), rest: waiting };
+            Filling { open, entry, most, changes: 0, bytes: 0, decided: Vec::new(), rest: waiting };
         match filling.fill().and_then(|()| filling.seal(&before.head, seal)) {
             Ok(sealed) => {
                 let Filling { open, changes, decided, rest, .. } = filling;
@@ -111,6 +112,7 @@ pub(super) fn refuse_all(waiting: VecDeque<Waiting>) {
 struct Filling {
     open: Open,
     entry: Entry,
+    most: usize,
     changes: usize,
     bytes: usize,
     decided: Vec<(Waiting, Result<Settled, Refused>)>,
@@ -133,7 +135,7 @@ impl Filling {
             };
             let bytes = serde_json::to_vec(&act).map_or(MAX_BYTES, |text| text.len());
             let fits =
-                self.changes + act.changes.len() <= MAX_CHANGES && self.bytes + bytes <= MAX_BYTES;
+                self.changes + act.changes.len() <= self.most && self.bytes + bytes <= MAX_BYTES;
             // An operation that is too large by itself still has an entry of its own.
             if !fits && !self.entry.acts.is_empty() {
                 self.rest.push_front(waiting);

@@ -1,31 +1,58 @@
-//! How long to stand back after another node was first: at random, so that two do not meet again.
+//! How nodes that write at once take turns.
+//!
+//! Whoever has won begins the next entry first, and would win again: so where others write too, a
+//! winner stands back for a random time, in which those who came second decide again. They
+//! decide on fewer operations at once, to be done before the winner comes back.
 
 use std::time::Duration;
 
-/// In times of a commit: the first pause is at most this long.
-const FIRST: u32 = 2;
-/// And no pause is longer.
-const LONGEST: u32 = 16;
+use tokio::time::Instant;
+
+use super::MAX_CHANGES;
+
+/// In times of a round: a winner stands back for no longer.
+const WINNER: u32 = 2;
+/// So many changes are in an entry even of a node that always came second.
+const FEWEST: usize = 32;
+/// For so long after the last entry of another node it is taken to write on.
+const RIVAL: Duration = Duration::from_secs(1);
 
 /// How it went lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
-    lost: u32,
-    commit: Duration,
+    most: usize,
+    rival: Option<Instant>,
 }
 
 impl Pace {
-    /// A commit went through.
-    pub(super) fn won(&mut self, took: Duration) {
-        *self = Self { lost: 0, commit: took };
+    pub(super) const fn new() -> Self {
+        Self { most: MAX_CHANGES, rival: None }
     }
 
-    /// Another node was first. Gives how long to wait.
-    pub(super) fn lost(&mut self, took: Duration) -> Duration {
-        self.commit = took;
-        let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.lost)).min(LONGEST);
-        self.lost = self.lost.saturating_add(1);
-        (self.commit * longest).mul_f64(rand::random())
+    /// How many changes the next entry may have.
+    pub(super) const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// There was an entry of another node.
+    pub(super) fn met_rival(&mut self) {
+        self.rival = Some(Instant::now());
+    }
+
+    /// Ours was first. Gives how long to leave the next place to others.
+    pub(super) fn won(&mut self, round: Duration) -> Duration {
+        self.most = (self.most * 2).min(MAX_CHANGES);
+        match self.rival {
+            Some(met) if met.elapsed() < RIVAL => (round * WINNER).mul_f64(rand::random()),
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+
+    /// Another node was first. Gives how long to wait, for not all who lost to meet again.
+    pub(super) fn lost(&mut self, commit: Duration) -> Duration {
+        self.most = (self.most / 2).max(FEWEST);
+        self.met_rival();
+        commit.mul_f64(rand::random())
     }
 }
 
@@ -33,13 +60,28 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[test]
-    fn pauses_grow_to_a_bound_and_begin_anew() {
-        let (mut pace, commit) = (Pace::default(), Duration::from_millis(10));
-        for bound in [2, 4, 8, 16, 16] {
-            assert!(pace.lost(commit) <= bound * commit);
+    #[tokio::test(start_paused = true)]
+    async fn a_winner_stands_back_as_long_as_there_is_a_rival() {
+        let (mut pace, round) = (Pace::new(), Duration::from_millis(10));
+        assert_eq!(pace.won(round), Duration::ZERO);
+        assert!(pace.lost(round) <= round);
+        let backs: Vec<_> = (0..20).map(|_| pace.won(round)).collect();
+        assert!(backs.iter().all(|back| *back <= 2 * round), "{backs:?}");
+        assert!(backs.iter().any(|back| *back > Duration::ZERO), "{backs:?}");
+        tokio::time::advance(RIVAL).await;
+        assert_eq!(pace.won(round), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_shrink_with_every_loss_and_grow_again() {
+        let mut pace = Pace::new();
+        let mut most = Vec::new();
+        for _ in 0..5 {
+            most.push(pace.most());
+            pace.lost(Duration::ZERO);
         }
-        pace.won(commit);
-        assert!(pace.lost(commit) <= 2 * commit);
+        assert_eq!(most, [256, 128, 64, 32, 32]);
+        pace.won(Duration::ZERO);
+        assert_eq!(pace.most(), 64);
     }
 }

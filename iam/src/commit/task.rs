@@ -75,7 +75,7 @@ impl Task {
             ends,
             tail,
             readers: Vec::new(),
-            pace: Pace::default(),
+            pace: Pace::new(),
             is_away: false,
             flushed: (Seq(0), Instant::now()),
         }
@@ -130,9 +130,11 @@ impl Task {
 
     /// Decides and commits one group. Gives back those that have to be decided on (again).
     async fn round(&mut self, waiting: VecDeque<Waiting>, fault: &Fault) -> VecDeque<Waiting> {
-        let (state, seal) = (self.state.clone(), self.seal.clone());
+        let round = Instant::now();
+        let (state, seal, most) = (self.state.clone(), self.seal.clone(), self.pace.most());
         // Reads and writes of the file stay away from the async workers.
-        let decided = tokio::task::spawn_blocking(move || Group::decide(&state, &seal, waiting));
+        let decide = move || Group::decide(&state, &seal, waiting, most);
+        let decided = tokio::task::spawn_blocking(decide);
         let mut group = match decided.await {
             Ok(Ok(group)) => group,
             Ok(Err(failed)) => {
@@ -155,14 +157,18 @@ impl Task {
         let (seq, began) = (row.seq, Instant::now());
         match self.journal.commit(open, row).await {
             Ok(Committed::Ours) => {
-                self.pace.won(began.elapsed());
                 self.is_away = false;
                 self.ends.metrics.commits.inc();
                 self.ends.metrics.changes.add(changes as u64);
                 // That it was the next one proves that the one before was the newest.
                 self.know(began);
                 self.tell(seq, events);
-                group.answer()
+                let rest = group.answer();
+                let back = self.pace.won(round.elapsed());
+                if !back.is_zero() {
+                    tokio::time::sleep(back).await;
+                }
+                rest
             }
             Ok(Committed::Conflict(winner)) => {
                 tracing::debug!(%seq, "another node was first");
@@ -229,6 +235,9 @@ impl Task {
                 Ok(news) => {
                     let count = news.len();
                     applied += count;
+                    if count > 0 {
+                        self.pace.met_rival();
+                    }
                     self.tell_all(news);
                     if count < replay::BATCH {
                         break;

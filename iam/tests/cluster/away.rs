@@ -14,6 +14,7 @@ use tollgate_proto::iam::RefusalKind;
 use tollgate_runtime::clock::{Clock, ManualClock};
 use tollgate_runtime::lifecycle::Lifecycle;
 
+use super::fresh::poll;
 use super::harness::{Iam, NOW_MS, SECRET};
 use super::keyspace::Keyspace;
 use super::nodes::{folder, settings_in};
@@ -79,10 +80,14 @@ async fn a_cluster_that_is_away_is_waited_for_and_missed() {
         until(async || iam.authenticate(&admin.key).await.is_err()).await;
         let refused = iam.authenticate(&admin.key).await.unwrap_err();
         assert_eq!(refused.kind, RefusalKind::Unavailable);
+        // Gateways are told that what this node knows is as old as that.
+        let age = Duration::from_millis(poll(&iam, None).await.age_ms);
+        assert!(age > LEASE, "{age:?}");
         assert_eq!(iam.life.fault.get(), None);
 
         gate.is_open.send_replace(true);
         until(async || iam.authenticate(&admin.key).await.is_ok()).await;
+        assert!(poll(&iam, None).await.age_ms < u64::try_from(LEASE.as_millis()).unwrap());
         iam.workspace(&admin, "later").await;
     })
     .await;

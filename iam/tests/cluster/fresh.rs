@@ -66,7 +66,7 @@ async fn gateways_of_another_node_hear_of_a_change_within_a_quarter_of_a_second(
     .await;
 }
 
-async fn poll(node: &Iam, after: Option<Mark>) -> News {
+pub(crate) async fn poll(node: &Iam, after: Option<Mark>) -> News {
     let gateway = GatewayId(Uuid::from_u128(1));
     let poll = serde_json::to_string(&Poll { gateway, after, ended: vec![] }).unwrap();
     let (head, body) = node.http(&post_to(FEED_PATH, SECRET, &poll)).await;

@@ -73,6 +73,7 @@ async fn open_cql(settings: &IamSettings) -> Result<Opened, StartError> {
 }
 
 #[cfg(not(feature = "cql"))]
+#[expect(clippy::unused_async, reason = "the one with the engine waits for the cluster")]
 async fn open_cql(_: &IamSettings) -> Result<Opened, StartError> {
     Err(InvalidSettings::NoCql.into())
 }

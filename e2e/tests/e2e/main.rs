@@ -6,6 +6,7 @@ mod reauth;
 mod terms;
 mod calls;
 mod backends;
+mod deployment;
 mod docs;
 mod flow_sockets;
 mod fuzz;

@@ -1,11 +1,13 @@
 //! IAM as the gateway sees it: a question goes out, an outcome comes back, or nothing does.
 //!
-//! [`link`] asks over the wire; tests put a table behind the same trait. [`cache`] keeps what was
-//! said, and [`feed`] listens to what moved since, which [`heard`] remembers. [`pace`] is for users
+//! [`link`] asks over the wire; tests put a table behind the same trait. [`asking`] asks once what
+//! many want to know at once, by [`flights`], [`cache`] keeps what was said, and [`feed`] listens to what moved since, which [`heard`] remembers. [`pace`] is for users
 //! who are refused too often.
 //! Never: a guess when IAM cannot be asked, or the use of an answer that is older than the news
 //! about its subject.
 
+mod asking;
+mod flights;
 pub(crate) mod cache;
 pub(crate) mod heard;
 pub(crate) mod feed;
@@ -24,14 +26,12 @@ use tollgate_proto::iam::{
 };
 use tollgate_proto::ids::UserId;
 use tollgate_runtime::lifecycle::Lifecycle;
-use tollgate_runtime::metrics::Asked;
 
-use crate::metrics::{Answered, Cached, Found, Metrics};
-use cache::{Cache, Decided, Known};
+use crate::metrics::{Cached, Found, Metrics};
+use asking::{Asking, For, Said, Told, Unsaid, is_transient, settle, unexpected};
+use cache::{Cache, CredentialKey, Decided, DecisionKey, Known};
+use flights::Flights;
 use pace::Pace;
-
-/// How often something is asked whose answers are older than the news about their subject.
-const TRIES: usize = 3;
 
 /// IAM gave no answer that can be used. The reason is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -105,42 +105,36 @@ pub(crate) enum NotDone {
 
 /// The questions of the gateway, each answered from the cache where that is allowed.
 pub(crate) struct Questions {
-    iam: Arc<dyn Iam>,
+    asking: Asking,
     cache: Cache,
+    judging: Flights<CredentialKey, Told<Arc<Identity>>>,
+    deciding: Flights<DecisionKey, Told<Decision>>,
     pace: Pace,
-    metrics: Arc<Metrics>,
 }
 
 impl Questions {
     pub(crate) fn new(iam: Arc<dyn Iam>, lease: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { iam, cache: Cache::new(lease), pace: Pace::default(), metrics }
+        Self {
+            asking: Asking::new(iam, metrics),
+            cache: Cache::new(lease),
+            judging: Flights::default(),
+            deciding: Flights::default(),
+            pace: Pace::default(),
+        }
     }
 
     /// Listens to what moves, until the process stops.
     pub(crate) async fn listen(self: Arc<Self>, life: Lifecycle) {
-        feed::listen(&*self.iam, self.cache.heard(), &life).await;
+        feed::listen(self.asking.iam(), self.cache.heard(), &life).await;
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    async fn ask(&self, question: Question, client: &Client) -> Result<Answer, Unreachable> {
-        let (asked, started) = (Asked::from(&question), Instant::now());
-        let answer = self.iam.ask(question, client).await;
-        let answered = match &answer {
-            Ok(Answer { outcome: Outcome::Refused(_), .. }) => Answered::Refused,
-            Ok(_) => Answered::Ok,
-            Err(_) => Answered::Unreachable,
-        };
-        self.metrics.iam_questions.inc((asked, answered));
-        self.metrics.iam_question_duration_seconds.observe(started.elapsed());
-        answer
+        self.asking.metrics()
     }
 
     fn count_look_up<T>(&self, cache: Cached, found: Option<T>) -> Option<T> {
         let outcome = if found.is_some() { Found::Hit } else { Found::Miss };
-        self.metrics.cache_lookups.inc((cache, outcome));
+        self.metrics().cache_lookups.inc((cache, outcome));
         found
     }
 
@@ -154,20 +148,24 @@ impl Questions {
         if let Some(known) = self.count_look_up(Cached::Identity, self.cache.identity(&key)) {
             return Ok(known);
         }
-        for _ in 0..TRIES {
+        let ask = || {
             let question = Question::Authenticate { credential: credential.clone() };
-            let Answer { mark, outcome } = self.ask(question, client).await?;
-            let identity = match outcome {
-                Outcome::Identity(identity) => Arc::new(identity),
-                Outcome::Refused(refusal) => return Err(refused(&refusal)),
-                other => return Err(unexpected(&other).into()),
-            };
-            let known = Known { identity, said: mark };
-            if self.cache.keep_identity(key, &known) {
-                return Ok(known);
-            }
-        }
-        Err(outrun().into())
+            self.asking.ask_for_all(question, client, |outcome| match outcome {
+                Outcome::Identity(identity) => Ok(Arc::new(identity)),
+                other => Err(Box::new(other)),
+            })
+        };
+        let take = |said: Said<_>, whose| {
+            let known = Known { identity: said.what, said: said.mark };
+            let is_kept = self.cache.keep_identity(key, &known, said.asked);
+            let is_good = whose == For::Asker || self.cache.is_trusted(Instant::now());
+            (is_kept && is_good).then_some(known)
+        };
+        let kept = || self.cache.identity(&key);
+        settle(&self.judging, &key, kept, ask, take).await.map_err(|reason| match reason {
+            Unsaid::Refused => NotAuthenticated::Refused("refused by iam"),
+            Unsaid::Unreachable(reason) => reason.into(),
+        })
     }
 
     /// May this identity do that?
@@ -177,30 +175,33 @@ impl Questions {
         check: &Check,
         client: &Client,
     ) -> Result<Decided, NotDecided> {
-        let kept = self.cache.decision(identity, check);
-        if let Some(decided) = self.count_look_up(Cached::Decision, kept) {
+        let key = cache::decision_key(identity, check);
+        let kept = || self.cache.decision(&key);
+        if let Some(decided) = self.count_look_up(Cached::Decision, kept()) {
             return Ok(decided);
         }
         let user = identity.actor.user;
         self.check_pace(user)?;
-        for _ in 0..TRIES {
+        let ask = || {
             let (actor, check) = (identity.actor.clone(), check.clone());
-            let question = Question::Authorise { actor, check: check.clone() };
-            let Answer { mark, outcome } = self.ask(question, client).await?;
-            let decision = match outcome {
-                Outcome::Decision(decision) => decision,
-                Outcome::Refused(refusal) if is_transient(refusal.kind) => {
-                    return Err(Unreachable(refusal.to_string()).into());
-                }
-                Outcome::Refused(refusal) => self.denied(&identity.actor, &refusal)?,
-                other => return Err(unexpected(&other).into()),
-            };
-            self.count_refused(user, &[decision]);
-            if let Some(decided) = self.cache.keep_decision(identity, &check, decision, mark) {
-                return Ok(decided);
-            }
+            let question = Question::Authorise { actor, check };
+            self.asking.ask_for_all(question, client, |outcome| match outcome {
+                Outcome::Decision(decision) => Ok(decision),
+                Outcome::Refused(refusal) if is_denial(refusal.kind) => Ok(Decision::Deny),
+                other => Err(Box::new(other)),
+            })
+        };
+        let take = |said: Said<Decision>, whose| {
+            self.count_refused(user, &[said.what]);
+            let decided = self.cache.keep_decision(&key, said)?;
+            let is_good = whose == For::Asker || self.cache.is_fresh(&decided, Instant::now());
+            is_good.then_some(decided)
+        };
+        match settle(&self.deciding, &key, kept, ask, take).await {
+            Ok(decided) => Ok(decided),
+            Err(Unsaid::Refused) => Err(self.ended(&identity.actor).into()),
+            Err(Unsaid::Unreachable(reason)) => Err(reason.into()),
         }
-        Err(outrun().into())
     }
 
     /// Forgets everything about an actor, here and wherever a decision was kept.
@@ -213,7 +214,7 @@ impl Questions {
         if !self.cache.is_fresh(decided, now) {
             return None;
         }
-        self.metrics.cache_lookups.inc((Cached::Decision, Found::Hit));
+        self.metrics().cache_lookups.inc((Cached::Decision, Found::Hit));
         Some(decided.decision)
     }
 
@@ -228,12 +229,13 @@ impl Questions {
         let (user, count) = (actor.user, checks.len());
         self.check_pace(user)?;
         let question = Question::AuthoriseMany { actor, checks };
-        let decisions = match self.ask(question, client).await?.outcome {
+        let decisions = match self.asking.ask(question, client).await?.outcome {
             Outcome::Decisions(decisions) if decisions.len() == count => decisions,
             Outcome::Refused(refusal) if is_transient(refusal.kind) => {
                 return Err(Unreachable(refusal.to_string()).into());
             }
-            Outcome::Refused(refusal) => vec![self.denied(&identity.actor, &refusal)?; count],
+            Outcome::Refused(refusal) if is_denial(refusal.kind) => vec![Decision::Deny; count],
+            Outcome::Refused(_) => return Err(self.ended(&identity.actor).into()),
             other => return Err(unexpected(&other).into()),
         };
         self.count_refused(user, &decisions);
@@ -254,7 +256,7 @@ impl Questions {
             self.check_pace(user)?;
         }
         let question = Question::Operate { actor, operation };
-        match self.ask(question, client).await?.outcome {
+        match self.asking.ask(question, client).await?.outcome {
             Outcome::Reply(reply) => Ok(reply),
             Outcome::Refused(refusal) => {
                 if let Some(user) = user {
@@ -272,14 +274,11 @@ impl Questions {
         }
     }
 
-    /// What a question about decisions comes to that was refused as a whole.
-    fn denied(&self, actor: &Actor, refusal: &Refusal) -> Result<Decision, Ended> {
-        if refusal.kind != RefusalKind::AuthFailed {
-            return Ok(Decision::Deny);
-        }
+    /// IAM does not take this actor any more.
+    fn ended(&self, actor: &Actor) -> Ended {
         self.pace.refused(actor.user, 1, Instant::now());
         self.forget(actor);
-        Err(Ended(Box::new(actor.clone())))
+        Ended(Box::new(actor.clone()))
     }
 
     fn check_pace(&self, user: UserId) -> Result<(), TooOften> {
@@ -300,37 +299,12 @@ fn is_proof_asked(operation: &Operation) -> bool {
     )
 }
 
-fn is_transient(kind: RefusalKind) -> bool {
-    match kind {
-        RefusalKind::Unavailable | RefusalKind::InternalError | RefusalKind::TooManyRequests => {
-            true
-        }
-        RefusalKind::InvalidArgument
-        | RefusalKind::NotFound
-        | RefusalKind::Duplicate
-        | RefusalKind::AuthFailed
-        | RefusalKind::AccessDenied
-        | RefusalKind::OperationNotPermitted
-        | RefusalKind::WeakPassword
-        | RefusalKind::NotSupported => false,
-    }
-}
-
-fn refused(refusal: &Refusal) -> NotAuthenticated {
-    if is_transient(refusal.kind) {
-        return Unreachable(refusal.to_string()).into();
-    }
-    NotAuthenticated::Refused("refused by iam")
-}
-
-/// Its subject moves faster than it is told of.
-fn outrun() -> Unreachable {
-    Unreachable("its answers are older than its news".to_owned())
-}
-
-fn unexpected(outcome: &Outcome) -> Unreachable {
-    Unreachable(format!("an answer of another kind: {outcome:?}"))
+/// Whether a question about decisions comes to no, if it is refused as a whole.
+fn is_denial(kind: RefusalKind) -> bool {
+    kind != RefusalKind::AuthFailed && !is_transient(kind)
 }
 
 #[cfg(test)]
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;

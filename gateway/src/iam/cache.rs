@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tollgate_proto::iam::{Actor, Check, Decision, Identity, Mark};
 
+use super::asking::Said;
 use super::heard::Heard;
 
 const MAX_ENTRIES: usize = 65_536;
@@ -27,7 +28,7 @@ const NO_TTL: Duration = Duration::from_secs(2);
 /// The SHA-256 of a credential.
 pub(crate) type CredentialKey = [u8; 32];
 
-type DecisionKey = (Actor, u64, Check);
+pub(crate) type DecisionKey = (Actor, u64, Check);
 
 /// An identity, and the place in IAM's journal at which it was said.
 #[derive(Debug, Clone)]
@@ -79,14 +80,14 @@ impl Cache {
 
     pub(crate) fn identity(&self, key: &CredentialKey) -> Option<Known> {
         let (known, _) = self.identities.find(key)?;
-        (self.heard.is_trusted(Instant::now()) && self.holds(&known)).then_some(known)
+        (self.is_trusted(Instant::now()) && self.holds(&known)).then_some(known)
     }
 
     /// Keeps an identity, if it still holds.
-    pub(crate) fn keep_identity(&self, key: CredentialKey, known: &Known) -> bool {
+    pub(crate) fn keep_identity(&self, key: CredentialKey, known: &Known, asked: Instant) -> bool {
         let holds = self.holds(known);
         if holds {
-            self.identities.put(key, known.clone(), self.lease);
+            self.identities.put(key, known.clone(), asked + self.lease);
         }
         holds
     }
@@ -105,41 +106,45 @@ impl Cache {
 
     /// Whether a decision still holds.
     pub(crate) fn is_fresh(&self, decided: &Decided, now: Instant) -> bool {
-        decided.until > now
-            && decided.generation == self.heard.generation()
-            && self.heard.is_trusted(now)
+        decided.until > now && decided.generation == self.heard.generation() && self.is_trusted(now)
     }
 
-    pub(crate) fn decision(&self, identity: &Identity, check: &Check) -> Option<Decided> {
+    /// Whether anything that was kept may be used.
+    pub(crate) fn is_trusted(&self, now: Instant) -> bool {
+        self.heard.is_trusted(now)
+    }
+
+    pub(crate) fn decision(&self, key: &DecisionKey) -> Option<Decided> {
         let generation = self.heard.generation();
-        let ((decision, said), until) = self.decisions.find(&decision_key(identity, check))?;
-        let holds = self.heard.is_trusted(Instant::now())
-            && self.heard.holds_decision(&identity.actor, check, said);
+        let ((decision, said), until) = self.decisions.find(key)?;
+        let (actor, _, check) = key;
+        let holds =
+            self.is_trusted(Instant::now()) && self.heard.holds_decision(actor, check, said);
         holds.then_some(Decided { decision, until, generation })
     }
 
     /// Keeps a decision, if it still holds.
     pub(crate) fn keep_decision(
         &self,
-        identity: &Identity,
-        check: &Check,
-        decision: Decision,
-        said: Mark,
+        key: &DecisionKey,
+        Said { what: decision, mark, asked }: Said<Decision>,
     ) -> Option<Decided> {
         let generation = self.heard.generation();
-        if !self.heard.holds_decision(&identity.actor, check, said) {
+        let (actor, _, check) = key;
+        if !self.heard.holds_decision(actor, check, mark) {
             return None;
         }
         let ttl = match decision {
             Decision::Allow => self.lease,
             Decision::Deny | Decision::NoWorkspace => self.lease.min(NO_TTL),
         };
-        let until = self.decisions.put(decision_key(identity, check), (decision, said), ttl);
+        let until = asked + ttl;
+        self.decisions.put(key.clone(), (decision, mark), until);
         Some(Decided { decision, until, generation })
     }
 }
 
-fn decision_key(identity: &Identity, check: &Check) -> DecisionKey {
+pub(crate) fn decision_key(identity: &Identity, check: &Check) -> DecisionKey {
     (identity.actor.clone(), identity.authz_epoch, check.clone())
 }
 
@@ -164,8 +169,8 @@ impl<K: Eq + Hash, V: Clone> Table<K, V> {
         entries.retain(|key, (value, _)| keep(key, value));
     }
 
-    /// Keeps a value, and says when it ends.
-    fn put(&self, key: K, value: V, ttl: Duration) -> Instant {
+    /// Keeps a value until then.
+    fn put(&self, key: K, value: V, until: Instant) {
         let now = Instant::now();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES {
@@ -174,9 +179,7 @@ impl<K: Eq + Hash, V: Clone> Table<K, V> {
         if entries.len() >= MAX_ENTRIES {
             entries.clear();
         }
-        let until = now + ttl;
         entries.insert(key, (value, until));
-        until
     }
 }
 
@@ -188,7 +191,7 @@ mod tests {
     async fn entries_end_with_their_time_and_the_table_is_bounded() {
         let table = Table::default();
         for n in 0..=MAX_ENTRIES {
-            table.put(n, n, Duration::from_secs(5));
+            table.put(n, n, Instant::now() + Duration::from_secs(5));
         }
         assert_eq!(table.0.lock().unwrap().len(), 1);
         assert_eq!(table.find(&MAX_ENTRIES).unwrap().0, MAX_ENTRIES);

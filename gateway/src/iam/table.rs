@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tollgate_proto::iam::{
     Actor, Answer, Claim, Client, Confirmed, Credential, Decision, Event, Identity, Mark, Moved,
@@ -62,6 +63,8 @@ pub(crate) struct TableIam {
     pub(crate) away: Mutex<bool>,
     /// The entry that its answers rest on.
     pub(crate) seq: AtomicU64,
+    /// Each answer waits for a place here, if there is one.
+    pub(crate) gate: Option<Semaphore>,
 }
 
 impl TableIam {
@@ -107,9 +110,14 @@ impl Iam for TableIam {
         question: Question,
         _client: &'a Client,
     ) -> BoxFuture<'a, Result<Answer, Unreachable>> {
-        let answer = self.answer(&question);
-        async move { Ok(Answer { mark: mark(self.seq.load(Ordering::SeqCst)), outcome: answer? }) }
-            .boxed()
+        let (answer, mark) = (self.answer(&question), mark(self.seq.load(Ordering::SeqCst)));
+        let answer = async move {
+            if let Some(gate) = &self.gate {
+                gate.acquire().await.unwrap().forget();
+            }
+            Ok(Answer { mark, outcome: answer? })
+        };
+        answer.boxed()
     }
 
     fn poll(&self, _: Poll) -> BoxFuture<'_, Result<News, Unreachable>> {

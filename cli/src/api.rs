@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 use tollgate_client::tls;
-use tollgate_proto::iam::{Operation, Reply};
+use tollgate_proto::iam::Reply;
 
 use crate::access::Access;
 
@@ -87,7 +87,7 @@ impl Api {
     }
 
     /// An operation of IAM.
-    pub(crate) async fn operate(&self, operation: &Operation) -> anyhow::Result<Answer> {
+    pub(crate) async fn operate(&self, operation: &impl Serialize) -> anyhow::Result<Answer> {
         self.call("/api/v1/iam", operation).await
     }
 

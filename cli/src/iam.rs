@@ -4,11 +4,12 @@
 //! reads in it. A reply that lacks what the command is for is a failure either way.
 
 use serde::Serialize;
-use tollgate_proto::iam::{Operation, Reply};
+use tollgate_proto::iam::{Manner, Operation, Reply};
 
 use crate::access::AccessArgs;
 use crate::api::{Answer, Api};
 use crate::context::Context;
+use crate::manner::{self, MannerArgs, Told};
 use crate::output::Output;
 
 /// The flags of every command that asks IAM.
@@ -19,6 +20,15 @@ pub(crate) struct IamArgs {
     /// Print the reply as JSON
     #[arg(long, display_order = LAST)]
     json: bool,
+}
+
+/// The flags of every command that moves authority.
+#[derive(clap::Args)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    iam: IamArgs,
+    #[command(flatten)]
+    manner: MannerArgs,
 }
 
 /// Behind the flags that a command has of its own.
@@ -39,7 +49,20 @@ pub(crate) struct UserArgs {
 pub(crate) struct Iam<'a> {
     api: Api,
     json: bool,
+    /// How changes are made.
+    manner: Manner,
     output: &'a Output,
+}
+
+/// An operation as it goes over the wire.
+#[derive(Serialize)]
+struct Asked<'a> {
+    #[serde(flatten)]
+    operation: &'a Operation,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    wait: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
 }
 
 /// What a reply says to people: words on stderr, then data on stdout.
@@ -53,7 +76,14 @@ impl IamArgs {
     /// Settles where IAM is and who asks; nothing is sent yet.
     pub(crate) fn connect<'a>(self, context: &Context<'a>) -> anyhow::Result<Iam<'a>> {
         let api = Api::new(self.access.resolve(context)?)?;
-        Ok(Iam { api, json: self.json, output: context.output })
+        Ok(Iam { api, json: self.json, manner: Manner::Usual, output: context.output })
+    }
+}
+
+impl ChangeArgs {
+    /// The same for somebody who changes something.
+    pub(crate) fn connect<'a>(self, context: &Context<'a>) -> anyhow::Result<Iam<'a>> {
+        Ok(Iam { manner: self.manner.into(), ..self.iam.connect(context)? })
     }
 }
 
@@ -79,7 +109,13 @@ impl Iam<'_> {
 
     /// Does an operation and shows nothing yet.
     pub(crate) async fn ask(&self, operation: &Operation) -> anyhow::Result<Answer> {
-        self.api.operate(operation).await
+        let (wait, dry_run) = (self.manner == Manner::Wait, self.manner == Manner::DryRun);
+        self.api.operate(&Asked { operation, wait, dry_run }).await
+    }
+
+    /// Whether nothing is changed, whatever is asked.
+    pub(crate) fn only_rehearses(&self) -> bool {
+        self.manner == Manner::DryRun
     }
 
     /// Shows what was made of several replies.
@@ -92,6 +128,10 @@ impl Iam<'_> {
         answer: &Answer,
         read: impl FnOnce(&Reply) -> anyhow::Result<Shown>,
     ) -> anyhow::Result<()> {
+        let told = manner::told(self.manner, &answer.reply)?;
+        if let Told::Rehearsed(words) = &told {
+            return self.output.line(if self.json { answer.text.trim() } else { words });
+        }
         let shown = read(&answer.reply)?;
         if self.json {
             return self.output.line(shown.json.as_deref().unwrap_or(answer.text.trim()));
@@ -99,7 +139,11 @@ impl Iam<'_> {
         for note in &shown.notes {
             self.output.note(note);
         }
-        self.output.line(&shown.data)
+        self.output.line(&shown.data)?;
+        if let Told::Heard(words) = told {
+            self.output.note(&words);
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
-use tollgate_proto::iam::Question;
 use tollgate_runtime::tls::Acceptor;
 use tower::ServiceExt;
 
@@ -129,7 +128,7 @@ async fn serve(stream: TcpStream, peer: Peer, seat: Arc<Seat>, front: Arc<Front>
     }
     // Every request is answered at the end of the drain; who does not read it then is left.
     let drain = handles.rules.load().limits.drain;
-    let _ = timeout(drain + Question::LONGEST_DEADLINE + GOODBYE, connection).await;
+    let _ = timeout(drain + handles.questions.patience() + GOODBYE, connection).await;
 }
 
 /// TLS, in time. A peer that fails it is told so by TLS itself.

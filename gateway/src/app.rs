@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use secrecy::SecretString;
-use tollgate_proto::iam::Question;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::config::LinkSettings;
 use tollgate_runtime::descriptors;
@@ -115,7 +114,7 @@ pub async fn start(
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
     let (tls, checked) = read(settings)?;
-    let iam = Arc::new(Link::new(&settings.iam_url, secret, life)?);
+    let iam = Arc::new(Link::new(&settings.iam_url, secret, link.lease.0, life)?);
     let listener = bind(settings.listen, "gateway.listen").await?;
     let metrics = Arc::new(Metrics::default());
     life.metrics.add(Arc::clone(&metrics) as Arc<dyn Source>);
@@ -166,7 +165,8 @@ impl Running {
 
     /// How long a stop may take: the drain, what IAM still answers then, and a moment for goodbyes.
     pub fn patience(&self) -> Duration {
-        self.handles.rules.load().limits.drain + Question::LONGEST_DEADLINE + GOODBYES
+        let Handles { rules, questions, .. } = &*self.handles;
+        rules.load().limits.drain + questions.patience() + GOODBYES
     }
 }
 

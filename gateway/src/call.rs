@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tollgate_proto::iam::{Check, Operation};
+use tollgate_proto::iam::{Check, Order};
 use tollgate_proto::ids::FlowId;
 use tollgate_proto::json::Object;
 
@@ -102,8 +102,8 @@ pub(crate) enum Target {
     Passage(Arc<str>),
     /// Registered, and nothing is configured to run it.
     Nothing,
-    /// IAM gets the operation that was parsed, unless it was taken back before.
-    Iam(Box<Operation>, Arc<Fate>),
+    /// IAM gets the order that was parsed, unless it was taken back before.
+    Iam(Box<Order>, Arc<Fate>),
 }
 
 /// Whether a change was sent to IAM or taken back before: settled once, by whoever comes first. What

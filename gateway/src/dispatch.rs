@@ -105,12 +105,12 @@ impl Dispatcher {
                 None => Err(no_backend(&permit).into()),
             },
             Target::Nothing | Target::Passage(_) => Err(no_backend(&permit).into()),
-            Target::Iam(operation, fate) if operation.changes() && !fate.send() => {
+            Target::Iam(order, fate) if order.operation.changes() && !fate.send() => {
                 Err(ErrorKind::Cancelled.into())
             }
-            Target::Iam(operation, _) => {
+            Target::Iam(order, _) => {
                 let actor = permit.identity().map(|identity| identity.actor.clone());
-                match self.questions.operate(actor, *operation, permit.client()).await {
+                match self.questions.operate(actor, *order, permit.client()).await {
                     Ok(answer) => {
                         serde_json::to_string(&answer).map_err(|_| ErrorKind::Internal.into())
                     }

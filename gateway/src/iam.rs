@@ -21,8 +21,8 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tollgate_proto::iam::{
-    Actor, Answer, Check, Client, Decision, Identity, News, Operation, Outcome, Poll, Question,
-    Refusal, RefusalKind, Reply,
+    Actor, Answer, Check, Client, Decision, Identity, News, Operation, Order, Outcome, Poll,
+    Question, Refusal, RefusalKind, Reply,
 };
 use tollgate_proto::ids::UserId;
 use tollgate_runtime::lifecycle::Lifecycle;
@@ -106,6 +106,7 @@ pub(crate) enum NotDone {
 /// The questions of the gateway, each answered from the cache where that is allowed.
 pub(crate) struct Questions {
     asking: Asking,
+    lease: Duration,
     cache: Cache,
     judging: Flights<CredentialKey, Told<Arc<Identity>>>,
     deciding: Flights<DecisionKey, Told<Decision>>,
@@ -116,6 +117,7 @@ impl Questions {
     pub(crate) fn new(iam: Arc<dyn Iam>, lease: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
             asking: Asking::new(iam, metrics),
+            lease,
             cache: Cache::new(lease),
             judging: Flights::default(),
             deciding: Flights::default(),
@@ -126,6 +128,11 @@ impl Questions {
     /// Listens to what moves, until the process stops.
     pub(crate) async fn listen(self: Arc<Self>, life: Lifecycle) {
         feed::listen(self.asking.iam(), self.cache.heard(), &life).await;
+    }
+
+    /// How long an answer of IAM may take.
+    pub(crate) fn patience(&self) -> Duration {
+        Question::longest_deadline(self.lease)
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -247,15 +254,16 @@ impl Questions {
     pub(crate) async fn operate(
         &self,
         actor: Option<Actor>,
-        operation: Operation,
+        order: Order,
         client: &Client,
     ) -> Result<Reply, NotDone> {
+        let Order { operation, manner } = order;
         let asserted = actor.clone().filter(|_| !is_proof_asked(&operation));
         let user = actor.as_ref().map(|actor| actor.user);
         if let Some(user) = user {
             self.check_pace(user)?;
         }
-        let question = Question::Operate { actor, operation };
+        let question = Question::Operate { actor, operation, manner };
         match self.asking.ask(question, client).await?.outcome {
             Outcome::Reply(reply) => Ok(reply),
             Outcome::Refused(refusal) => {

@@ -186,6 +186,7 @@ pub async fn start(
     let bootstrap_available = bootstrap::is_available(&context).map_err(StartError::Seed)?;
     let journal = context.journal.id();
     lifecycle.metrics.add(Arc::new(Shown::of(&context)));
+    lifecycle.metrics.add(context.feed.metrics());
     http::serve(listener, context, secret, lifecycle);
     tracing::info!(%address, %journal, bootstrap_available, "iam is listening");
     Ok(Running { address, journal, bootstrap_available })

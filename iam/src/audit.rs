@@ -31,6 +31,7 @@ use crate::state::{Read, State};
 use task::Task;
 
 pub use asked::{Answered, Asked};
+pub use change::describe;
 
 /// How many lines wait for the file at most.
 pub const QUEUE: usize = 4_096;

@@ -8,6 +8,7 @@
 
 mod events;
 mod recent;
+mod receipt;
 mod listeners;
 
 use std::sync::Arc;
@@ -17,20 +18,25 @@ use tokio::time::timeout;
 use tollgate_proto::iam::{Event, Mark, News, Poll};
 use tollgate_proto::ids::{JournalId, Seq};
 
+use crate::metrics::Authority;
 use crate::state::{Read, State, StateError};
 pub use events::events;
 use listeners::Listeners;
-pub use listeners::Receipt;
+use receipt::Receipts;
+pub use receipt::{Among, Receipt};
 use recent::Recent;
 
 /// How long a poll waits for something to tell.
 const HOLD: Duration = Duration::from_millis(250);
+/// The same while somebody waits for what the next poll will tell.
+const SHORT_HOLD: Duration = Duration::from_millis(25);
 
 /// The feed of one node.
 #[derive(Debug)]
 pub struct Feed {
     recent: Recent,
     listeners: Listeners,
+    receipts: Receipts,
 }
 
 impl Feed {
@@ -38,17 +44,26 @@ impl Feed {
     /// `lease` is not waited for: it has stopped to trust what it knows.
     pub fn begin(state: &State, lease: Duration) -> Result<Arc<Self>, StateError> {
         let recent = Recent::new(state.view()?.position().seq);
-        Ok(Arc::new(Self { recent, listeners: Listeners::new(lease) }))
+        let listeners = Listeners::new(lease);
+        Ok(Arc::new(Self { recent, listeners, receipts: Receipts::default() }))
     }
 
     /// Tells the events of an entry that has become durable.
     pub fn publish(&self, seq: Seq, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.listeners.committed(seq);
+        }
         self.recent.push(seq, events);
     }
 
-    /// For how long a gateway trusts what it heard.
-    pub const fn lease(&self) -> Duration {
-        self.listeners.lease
+    /// What it measures.
+    pub fn metrics(&self) -> Arc<Authority> {
+        self.listeners.metrics()
+    }
+
+    /// How long a gateway trusts what it heard.
+    pub fn lease(&self) -> Duration {
+        self.listeners.lease()
     }
 
     /// Answers a poll: at once, if there is something that the gateway does not know.
@@ -63,12 +78,13 @@ impl Feed {
         let known = poll.after.filter(|after| after.journal == journal).map(|after| after.seq);
         self.listeners.heard(poll.gateway, known, &poll.ended);
         if let Some(after) = known {
+            let hold = if self.receipts.is_awaited() { SHORT_HOLD } else { HOLD };
             // Both arms only wait. In the end there may be nothing to tell but that nothing
             // happened.
             tokio::select! {
                 biased;
                 _ = stop => {}
-                _ = timeout(HOLD, self.recent.beyond(after)) => {}
+                _ = timeout(hold, self.recent.beyond(after)) => {}
             }
         }
         // First the age: what is told may be younger.
@@ -84,7 +100,7 @@ impl Feed {
 
     /// How many gateways are alive.
     pub fn gateways(&self) -> usize {
-        self.listeners.alive()
+        self.listeners.alive().len()
     }
 
     /// Whether anything follows from this entry.
@@ -94,6 +110,11 @@ impl Feed {
 
     /// Waits until every gateway that is alive has marked the entry, at most this long.
     pub async fn receipt(&self, seq: Seq, at_most: Duration) -> Receipt {
-        self.listeners.receipt(seq, at_most).await
+        receipt::first(&self.listeners, seq, at_most).await
+    }
+
+    /// The same to the end: those that have not marked it then trust nothing of before any more.
+    pub async fn last_receipt(&self, seq: Seq, among: Among) -> Receipt {
+        self.receipts.last(&self.listeners, seq, among).await
     }
 }

@@ -5,7 +5,7 @@
 //! Never: a label that a client can choose, or the name of a user or a workspace.
 
 use tollgate_proto::iam::{Operation, Question};
-use tollgate_runtime::metrics::{Asked, Counter, Counters, Gauge};
+use tollgate_runtime::metrics::{Asked, Counter, Counters, Gauge, Histogram};
 
 use crate::refused::Refused;
 
@@ -41,6 +41,16 @@ tollgate_runtime::metrics! {
         gateways: Gauge,
         /// Changes that were answered before every gateway had heard of them: one hangs or is cut off.
         receipts_late: Counter,
+    }
+}
+
+tollgate_runtime::metrics! {
+    /// What one IAM measures of live authority, under a name that says nothing of who measures it.
+    #[derive(Default)]
+    pub struct Authority, "tollgate" {
+        /// How long it took from the moment when a change of authority was durable until every
+        /// gateway that was heard within `link.lease` had marked it; the lease, where one was silent.
+        revocation_seconds: Histogram,
     }
 }
 

@@ -6,6 +6,7 @@
 //! Never: a change that did not go through `commit`.
 
 mod caller;
+mod manner;
 mod record;
 pub mod access;
 pub mod bootstrap;
@@ -24,11 +25,11 @@ mod expires;
 mod last_admin;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tollgate_proto::iam::{Actor, Client, Operation, Reply};
+use tollgate_proto::iam::{Actor, Client, Manner, Operation, Reply};
 use tollgate_proto::ids::{OperationId, Seq};
 use tollgate_runtime::clock::SharedClock;
 
@@ -40,14 +41,11 @@ use crate::journal::Journal;
 use crate::last_used::LastUsed;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
-use crate::record::Outcome;
+use crate::record::{Change, Outcome};
 use crate::refused::Refused;
 use crate::state::{self, Read, State, View};
 use crate::throttle::Throttle;
 use crate::tokens::Tokens;
-
-/// How long an answer waits for gateways to hear what moved.
-const RECEIPT: Duration = Duration::from_millis(250);
 
 /// What operations work with.
 #[derive(Debug)]
@@ -95,6 +93,16 @@ pub struct Request {
     pub actor: Option<Actor>,
     /// When it came, in milliseconds since 1970.
     pub now_ms: u64,
+    /// How it is to be done.
+    pub manner: Manner,
+}
+
+/// What came of a proposal.
+enum Proposed {
+    /// It is in the journal, or nothing had to change.
+    Settled(Settled),
+    /// It would change this.
+    Rehearsed(Vec<Change>),
 }
 
 /// An answer, and the entry that it made, if it made one.
@@ -106,6 +114,8 @@ pub struct Answered {
     pub seq: Option<Seq>,
     /// The session that it opened, with its user.
     pub opened: Option<Actor>,
+    /// What it would have changed, if it was not to be done.
+    rehearsed: Option<Vec<Change>>,
 }
 
 impl From<Reply> for Answered {
@@ -126,13 +136,7 @@ pub async fn operate(
         }
         other => once(context, request, other).await?,
     };
-    if let Some(seq) = answered.seq.filter(|seq| context.feed.tells(*seq)) {
-        // Whoever was told that it is done shall not see it otherwise.
-        let receipt = context.feed.receipt(seq, RECEIPT).await;
-        if receipt.behind > 0 {
-            context.metrics.receipts_late.inc();
-        }
-    }
+    manner::follow(context, request, &mut answered).await;
     answered.reply.bootstrap_available = bootstrap::is_available(context)?;
     Ok(answered)
 }
@@ -262,16 +266,21 @@ fn first_outcome(
         caller::live(&view, request)?;
     }
     let reply = reply_to(&view, &done.outcome, request.now_ms, true)?;
-    Ok(Some(Answered { reply, seq: Some(done.seq), opened: None }))
+    Ok(Some(Answered { reply, seq: Some(done.seq), ..Answered::default() }))
 }
 
-/// Hands an operation to the writer; `decide` was asked on the present state before.
+/// Hands an operation to the writer; `decide` was asked on the present state before. One that is
+/// not to be done is decided here, and goes no further.
 async fn propose(
     context: &Context,
     request: &Request,
     operation: &'static str,
     decide: impl Fn(&dyn Read) -> Result<Decided, Refused> + Send + 'static,
-) -> Result<Settled, Refused> {
+) -> Result<Proposed, Refused> {
+    if request.manner == Manner::DryRun {
+        context.writer.freshen(Instant::now()).await?;
+        return Ok(Proposed::Rehearsed(decide(&context.state.view()?)?.changes));
+    }
     let proposal = Proposal {
         id: request.id,
         operation,
@@ -282,7 +291,7 @@ async fn propose(
     };
     let settled = context.writer.commit(proposal).await?;
     tracing::info!(operation, seq = %settled.seq, request.id = %request.id, "done");
-    Ok(settled)
+    Ok(Proposed::Settled(settled))
 }
 
 /// Decides on the present state, which refuses early, and again on the one that is appended to.
@@ -293,15 +302,22 @@ async fn decide_and_commit(
     decide: impl Fn(&dyn Read) -> Result<Decided, Refused> + Send + 'static,
 ) -> Result<Answered, Refused> {
     decide(&context.state.view()?)?;
-    let settled = propose(context, request, operation, decide).await?;
-    answer(context, request, &settled)
+    let proposed = propose(context, request, operation, decide).await?;
+    answer(context, request, proposed)
 }
 
 /// The answer to what was settled, from the state as it is now.
-fn answer(context: &Context, request: &Request, settled: &Settled) -> Result<Answered, Refused> {
-    let view = context.state.view()?;
-    let reply = reply_to(&view, &settled.outcome, request.now_ms, settled.repeated)?;
-    Ok(Answered { reply, seq: Some(settled.seq), opened: None })
+fn answer(context: &Context, request: &Request, proposed: Proposed) -> Result<Answered, Refused> {
+    match proposed {
+        Proposed::Settled(settled) => {
+            let view = context.state.view()?;
+            let reply = reply_to(&view, &settled.outcome, request.now_ms, settled.repeated)?;
+            Ok(Answered { reply, seq: Some(settled.seq), ..Answered::default() })
+        }
+        Proposed::Rehearsed(changes) => {
+            Ok(Answered { rehearsed: Some(changes), ..Answered::default() })
+        }
+    }
 }
 
 fn reply_to(view: &View, outcome: &Outcome, now_ms: u64, repeated: bool) -> Result<Reply, Refused> {

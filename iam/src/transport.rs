@@ -68,7 +68,7 @@ impl Rim {
     }
 
     async fn ask_in_time(&self, place: Place, call: Call) -> Done {
-        let (id, deadline) = (call.id, call.question.deadline());
+        let (id, deadline) = (call.id, call.question.deadline(self.context.feed.lease()));
         let context = Arc::clone(&self.context);
         let work = async move {
             match place.turn().await {
@@ -210,10 +210,10 @@ async fn ask_once(context: &Context, call: Call) -> Done {
         Question::Revalidate { claims } => {
             access::revalidate(context, &claims, now_ms).map(Outcome::Confirmed)
         }
-        Question::Operate { actor, operation } => {
-            let request = Request { id: call.id, client: call.client, actor, now_ms };
+        Question::Operate { actor, operation, manner } => {
+            let request = Request { id: call.id, client: call.client, actor, now_ms, manner };
             return match operation::operate(context, &request, operation).await {
-                Ok(operation::Answered { reply, seq, opened }) => {
+                Ok(operation::Answered { reply, seq, opened, .. }) => {
                     Done { seq, opened, outcome: Ok(Outcome::Reply(reply)) }
                 }
                 Err(refused) => Err(refused).into(),

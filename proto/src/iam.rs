@@ -7,7 +7,9 @@
 mod claim;
 mod event;
 mod feed;
+mod live;
 mod operation;
+mod order;
 mod record;
 
 use std::time::Duration;
@@ -17,10 +19,12 @@ use serde::{Deserialize, Serialize};
 pub use claim::{Claim, Confirmed};
 pub use event::{Event, Moved};
 pub use feed::{Ended, News, Poll};
+pub use live::{Receipt, Rehearsal, Rehearsed};
 pub use operation::{
     GrantInput, KeyInput, Operation, RequestError, UserInput, WorkspaceInput, known_arguments,
     known_operations,
 };
+pub use order::{Manner, Order};
 pub use record::{
     ApiKeyRecord, EffectivePermissions, GrantRecord, Reply, ScopePermissions, UserRecord,
     WorkspaceRecord,
@@ -127,76 +131,51 @@ pub enum Question {
         actor: Option<Actor>,
         /// The operation as the client sent it, parsed once.
         operation: Operation,
+        /// How it is to be done.
+        #[serde(default, skip_serializing_if = "Manner::is_usual")]
+        manner: Manner,
     },
 }
 
-impl Operation {
-    /// Whether it changes what IAM knows. What only discloses something, as a login does its
-    /// session, is lost with its answer.
-    pub const fn changes(&self) -> bool {
-        match self {
-            Self::Bootstrap {}
-            | Self::ChangePassword { .. }
-            | Self::Logout {}
-            | Self::CreateUser { .. }
-            | Self::UpdateUser { .. }
-            | Self::DisableUser { .. }
-            | Self::EnableUser { .. }
-            | Self::DeleteUser { .. }
-            | Self::ResetPassword { .. }
-            | Self::CreateApiKey { .. }
-            | Self::RevokeApiKey { .. }
-            | Self::CreateWorkspace { .. }
-            | Self::UpdateWorkspace { .. }
-            | Self::DisableWorkspace { .. }
-            | Self::RotateSigningKey { .. }
-            | Self::AddUserGrant { .. }
-            | Self::RemoveUserGrant { .. }
-            | Self::CreateGroup {}
-            | Self::UpdateGroup {}
-            | Self::DeleteGroup {}
-            | Self::AddGroupMember {}
-            | Self::RemoveGroupMember {}
-            | Self::AddGroupGrant {}
-            | Self::RemoveGroupGrant {} => true,
-            Self::BootstrapStatus {}
-            | Self::Login { .. }
-            | Self::Whoami {}
-            | Self::ListMyWorkspaces {}
-            | Self::ListUsers { .. }
-            | Self::GetUser { .. }
-            | Self::ListApiKeys { .. }
-            | Self::ListWorkspaces {}
-            | Self::GetWorkspace { .. }
-            | Self::MintToken { .. }
-            | Self::ListUserGrants { .. }
-            | Self::ResolveEffectivePermissions { .. }
-            | Self::GetGroup {}
-            | Self::ListGroups {}
-            | Self::ListGroupMembers {}
-            | Self::ListGroupGrants {} => false,
-        }
-    }
-}
-
 impl Question {
-    /// The longest of all deadlines.
-    pub const LONGEST_DEADLINE: Duration = HASHING_DEADLINE;
+    /// The longest of all deadlines, where gateways trust what they heard for the `lease`.
+    pub const fn longest_deadline(lease: Duration) -> Duration {
+        HASHING_DEADLINE.saturating_add(lease)
+    }
 
-    /// How long the answer may take, at either end of the link.
-    pub const fn deadline(&self) -> Duration {
+    /// How long the answer may take, at either end of the link, where gateways trust what they
+    /// heard for the `lease`: whoever waits for all of them waits that long for those that are
+    /// silent.
+    pub const fn deadline(&self, lease: Duration) -> Duration {
         use Operation::{ChangePassword, CreateUser, Login, ResetPassword};
-        match self {
+        let (work, manner) = match self {
             Self::Operate {
                 operation:
                     Login { .. } | CreateUser { .. } | ChangePassword { .. } | ResetPassword { .. },
+                manner,
                 ..
-            } => HASHING_DEADLINE,
-            Self::Operate { .. }
+            } => (HASHING_DEADLINE, *manner),
+            Self::Operate { manner, .. } => (DEADLINE, *manner),
+            Self::Authenticate { .. }
+            | Self::Authorise { .. }
+            | Self::AuthoriseMany { .. }
+            | Self::Revalidate { .. } => (DEADLINE, Manner::Usual),
+        };
+        match manner {
+            Manner::Usual | Manner::DryRun => work,
+            Manner::Wait => work.saturating_add(lease),
+        }
+    }
+
+    /// Whether its answer takes as long as other gateways take for something.
+    pub const fn waits_for_gateways(&self) -> bool {
+        match self {
+            Self::Operate { manner: Manner::Wait, .. } => true,
+            Self::Operate { manner: Manner::Usual | Manner::DryRun, .. }
             | Self::Authenticate { .. }
             | Self::Authorise { .. }
             | Self::AuthoriseMany { .. }
-            | Self::Revalidate { .. } => DEADLINE,
+            | Self::Revalidate { .. } => false,
         }
     }
 }

@@ -3,13 +3,13 @@
 use tollgate_proto::iam::Operation;
 
 use crate::context::Context;
-use crate::iam::{IamArgs, Shown, UserArgs};
+use crate::iam::{ChangeArgs, Shown, UserArgs};
 use crate::prompt;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    iam: IamArgs,
+    iam: ChangeArgs,
     #[command(flatten)]
     user: UserArgs,
     /// Do not ask whether it is meant
@@ -20,7 +20,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
     let UserArgs { user_id, workspace } = args.user;
     let iam = args.iam.connect(context)?;
-    if !args.yes && !prompt::confirm(context, &format!("Delete user {user_id} for good?"))? {
+    let is_meant = args.yes || iam.only_rehearses();
+    if !is_meant && !prompt::confirm(context, &format!("Delete user {user_id} for good?"))? {
         return context.output.line("Aborted.");
     }
     let done = Shown::data(format!("Deleted user {user_id}"));

@@ -3,12 +3,12 @@
 use tollgate_proto::iam::Operation;
 
 use crate::context::Context;
-use crate::iam::{IamArgs, Shown, UserArgs};
+use crate::iam::{ChangeArgs, Shown, UserArgs};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    iam: IamArgs,
+    iam: ChangeArgs,
     #[command(flatten)]
     user: UserArgs,
 }

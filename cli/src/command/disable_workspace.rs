@@ -3,12 +3,12 @@
 use tollgate_proto::iam::{Operation, WorkspaceInput};
 
 use crate::context::Context;
-use crate::iam::{IamArgs, Shown};
+use crate::iam::{ChangeArgs, Shown};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    iam: IamArgs,
+    iam: ChangeArgs,
     /// The workspace
     #[arg(long, value_name = "ID")]
     workspace_id: String,

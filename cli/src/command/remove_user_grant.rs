@@ -4,12 +4,12 @@ use tollgate_proto::iam::Operation;
 
 use crate::context::Context;
 use crate::grant::WhatArgs;
-use crate::iam::{IamArgs, Shown};
+use crate::iam::{ChangeArgs, Shown};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    iam: IamArgs,
+    iam: ChangeArgs,
     /// Who loses it
     #[arg(long, value_name = "ID")]
     user_id: String,

@@ -3,12 +3,12 @@
 use tollgate_proto::iam::Operation;
 
 use crate::context::Context;
-use crate::iam::{IamArgs, Shown};
+use crate::iam::{ChangeArgs, Shown};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    iam: IamArgs,
+    iam: ChangeArgs,
     /// The key's id, as list-api-keys shows it
     #[arg(long, value_name = "ID")]
     key_id: String,

@@ -5,12 +5,12 @@ use anyhow::Context as _;
 use tollgate_proto::iam::Operation;
 
 use crate::context::Context;
-use crate::iam::{IamArgs, Shown};
+use crate::iam::{ChangeArgs, Shown};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    iam: IamArgs,
+    iam: ChangeArgs,
     /// End this key at once: nothing that it signed is accepted any more
     #[arg(long, value_name = "KID")]
     revoke: Option<String>,

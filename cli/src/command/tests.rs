@@ -87,12 +87,17 @@ fn the_page_of_commands_is_made_from_them() {
     expect_file!["../../../docs/CLI.md"].assert_eq(&page);
 }
 
-/// Arguments that not every command has; `[…]` can be left out, one of `a|b` must be given.
+/// Arguments that not every command has; `[…]` can be left out, one of `a|b` is given.
 fn own_flags(command: &clap::Command) -> String {
     let common = ["api_url", "token", "json"];
-    let own: Vec<_> =
+    let mut own: Vec<_> =
         command.get_arguments().filter(|a| !common.contains(&a.get_id().as_str())).collect();
-    let either: Vec<_> = command.get_groups().filter(|group| group.is_required_set()).collect();
+    own.sort_by_key(|a| ["wait", "dry_run"].contains(&a.get_id().as_str()));
+    // Of every struct of arguments there is a group too, which says nothing.
+    let is_choice = |group: &&clap::ArgGroup| {
+        group.is_required_set() || !clap::ArgGroup::clone(group).is_multiple()
+    };
+    let either: Vec<_> = command.get_groups().filter(is_choice).collect();
     let mut flags = Vec::new();
     for argument in own {
         let group = either.iter().find(|group| group.get_args().any(|id| id == argument.get_id()));
@@ -102,7 +107,12 @@ fn own_flags(command: &clap::Command) -> String {
             Some(group) if group.get_args().next() == Some(argument.get_id()) => {
                 let ids: Vec<_> = group.get_args().collect();
                 let all = command.get_arguments().filter(|a| ids.contains(&a.get_id()));
-                flags.push(format!("`{}`", all.map(flag).collect::<Vec<_>>().join("\\|")));
+                let all = all.map(flag).collect::<Vec<_>>().join("\\|");
+                flags.push(if group.is_required_set() {
+                    format!("`{all}`")
+                } else {
+                    format!("`[{all}]`")
+                });
             }
             Some(_) => {}
         }

@@ -5,23 +5,23 @@ use clap::builder::BoolishValueParser;
 use tollgate_proto::iam::{Operation, UserInput, UserRecord};
 
 use crate::context::Context;
-use crate::iam::{IamArgs, Shown, UserArgs};
+use crate::iam::{ChangeArgs, Shown, UserArgs};
 use crate::table::yes_no;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    iam: IamArgs,
+    iam: ChangeArgs,
     #[command(flatten)]
     user: UserArgs,
     #[command(flatten)]
-    change: ChangeArgs,
+    change: FieldArgs,
 }
 
 /// An update without any of these is a misuse.
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
-struct ChangeArgs {
+struct FieldArgs {
     /// The name to show
     #[arg(long)]
     name: Option<String>,
@@ -41,7 +41,7 @@ struct ChangeArgs {
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
     let UserArgs { user_id, workspace } = args.user;
-    let ChangeArgs { name, email, roles, enabled, must_change_password } = args.change;
+    let FieldArgs { name, email, roles, enabled, must_change_password } = args.change;
     let user =
         UserInput { name, email, roles, enabled, must_change_password, ..UserInput::default() };
     let operation = Operation::UpdateUser { user_id: Some(user_id), workspace, user: Some(user) };

@@ -5,24 +5,24 @@ use clap::builder::BoolishValueParser;
 use tollgate_proto::iam::{Operation, WorkspaceInput};
 
 use crate::context::Context;
-use crate::iam::{IamArgs, Shown};
+use crate::iam::{ChangeArgs, Shown};
 use crate::table;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    iam: IamArgs,
+    iam: ChangeArgs,
     /// The workspace
     #[arg(long, value_name = "ID")]
     workspace_id: String,
     #[command(flatten)]
-    change: ChangeArgs,
+    change: FieldArgs,
 }
 
 /// An update without any of these is a misuse.
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
-struct ChangeArgs {
+struct FieldArgs {
     /// The name to show
     #[arg(long)]
     name: Option<String>,
@@ -32,7 +32,7 @@ struct ChangeArgs {
 }
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> anyhow::Result<()> {
-    let ChangeArgs { name, enabled } = args.change;
+    let FieldArgs { name, enabled } = args.change;
     let record = WorkspaceInput { id: Some(args.workspace_id), name, enabled };
     let operation = Operation::UpdateWorkspace { workspace_record: Some(record) };
     let iam = args.iam.connect(context)?;

@@ -15,6 +15,9 @@ const WORKSPACES: &str =
 const WORKSPACE: &str =
     r#"{"workspace":{"id":"w","name":"W","enabled":false,"created":"2026-11-22"}}"#;
 const KEYS: &str = r#"{"api_keys":[{"id":"k-1","name":"laptop","prefix":"tg_abcd","created":"2026-11-22"},{"id":"k-2","name":"ci","prefix":"tg_efgh","created":"2026-11-22","last_used":"2026-11-23","expires":"2027-01-01"}]}"#;
+const HEARD: &str = r#"{"receipt":{"gateways_marked":2,"gateways_silent":0,"sockets_closed":1,"calls_cancelled":3,"took_ms":4}}"#;
+const SILENT: &str = r#"{"temporary_password":"abc","receipt":{"gateways_marked":1,"gateways_silent":1,"sockets_closed":0,"calls_cancelled":0,"took_ms":5000}}"#;
+const REHEARSED: &str = r#"{"dry_run":{"changes":[{"event":"user.delete","id":"u-1","user_id":"u-1","workspace":"w"},{"event":"restore"}]}}"#;
 const REFUSED: &str = r#"{"error":{"type":"not-found","message":"user not found"}}"#;
 const JWT: &str = r#"{"jwt":"h.p.s","jwt_expires":"2026-11-22T05:00:00+00:00"}"#;
 const GRANTS: &str = r#"{"grants_json":"[{\"id\":\"g-1\",\"role\":\"writer\",\"workspace\":\"w\",\"expires\":\"\",\"granted_by\":\"\",\"created\":\"2026-11-22\"},{\"id\":\"g-2\",\"capability\":\"llm\",\"workspace\":\"*\",\"expires\":\"2027-01-01\",\"granted_by\":\"u-9\",\"created\":\"2026-11-22\"}]"}"#;
@@ -87,6 +90,23 @@ fn a_change_sends_what_is_named_and_nothing_else() {
     transcript.run(DONE, "revoke-api-key --key-id k-1");
     transcript.run(DONE, "revoke-api-key --key-id k-1 --json");
     expect_file!["../../golden/changes.txt"].assert_eq(&transcript.0);
+}
+
+#[test]
+fn a_change_is_waited_for_or_rehearsed() {
+    let mut transcript = Transcript::default();
+    transcript.run(HEARD, "revoke-api-key --key-id k-1 --wait");
+    transcript.run(HEARD, "disable-user --user-id u-1 --wait --json");
+    transcript.run(SILENT, "reset-password --user-id u-1 --wait");
+    transcript.run(REHEARSED, "delete-user --user-id u-1 --dry-run");
+    transcript.run(REHEARSED, "delete-user --user-id u-1 --dry-run --json");
+    transcript.run(r#"{"dry_run":{"changes":[]}}"#, "enable-user --user-id u-1 --dry-run");
+    transcript.run(DONE, "update-user --user-id u-1 --roles reader --wait --dry-run");
+    transcript.run(REFUSED, "rotate-signing-key --dry-run");
+    // A server that knows no manners has done it.
+    transcript.run(DONE, "disable-workspace --workspace-id w --dry-run");
+    transcript.run(DONE, "disable-workspace --workspace-id w --wait");
+    expect_file!["../../golden/manners.txt"].assert_eq(&transcript.0);
 }
 
 #[test]

@@ -35,23 +35,26 @@ fn every_setting_is_documented() {
 fn every_metric_is_documented() {
     let gateway = tollgate_gateway::metrics().unwrap();
     let iam = tollgate_iam::metrics::Metrics::default();
-    let sources: [(&str, &dyn Source); 3] =
-        [("Gateway", &gateway), ("IAM", &iam), ("Process", &Process::new())];
+    let (authority, process) = (tollgate_iam::metrics::Authority::default(), Process::new());
+    let sources: [(&str, &[&dyn Source]); 3] =
+        [("Gateway", &[&gateway]), ("IAM", &[&iam, &authority]), ("Process", &[&process])];
     let mut text = "# Metrics\n\n\
          `GET /metrics` on `gateway.admin_listen` and `iam.admin_listen`, as OpenMetrics text; `tollgate` shows \
          those of both\nservices on `gateway.admin_listen`. [OPERATIONS.md](OPERATIONS.md) says what to watch.\n\n\
          Every label has a closed set of values: those of a table of the protocol, or the operations and \
          backends that the\nregistry names. No id, and nothing that a client chooses, is ever a label.\n"
         .to_owned();
-    for (title, source) in sources {
+    for (title, sources) in sources {
         writeln!(text, "\n## {title}\n\n| name | type | labels | unit | meaning |").unwrap();
         writeln!(text, "|---|---|---|---|---|").unwrap();
-        for metric in source.list() {
+        let metrics = sources.iter().flat_map(|source| {
+            source.list().into_iter().map(|metric| (metric.full_name(source.prefix()), metric))
+        });
+        for (name, metric) in metrics {
             let labels = metric.labels.iter().map(|label| format!("`{label}`"));
             writeln!(
                 text,
-                "| `{}` | {} | {} | {} | {} |",
-                metric.full_name(source.prefix()),
+                "| `{name}` | {} | {} | {} | {} |",
                 metric.kind(),
                 labels.collect::<Vec<_>>().join(" "),
                 metric.unit().unwrap_or_default(),

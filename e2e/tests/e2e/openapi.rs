@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use tollgate_e2e::{Tollgate, raw};
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::{
-    GrantInput, KeyInput, UserInput, WorkspaceInput, known_arguments, known_operations,
+    GrantInput, KeyInput, Manner, Operation, UserInput, WorkspaceInput, known_arguments,
+    known_operations,
 };
 
 use document::{Document, members};
@@ -95,7 +96,11 @@ fn every_operation_and_field_is_documented_and_no_other() -> anyhow::Result<()> 
     for (name, arguments) in known_arguments() {
         let schema = document.iam_operation(name);
         document.check(&schema["properties"]["operation"], &json!(name))?;
-        let parsed: BTreeSet<_> = arguments.iter().copied().chain(["operation"]).collect();
+        let mut parsed: BTreeSet<_> = arguments.iter().copied().chain(["operation"]).collect();
+        let operation = Operation::parse(&json!({ "operation": name }).to_string())?;
+        if operation.has_manners() && schema.get("x-reply").is_some() {
+            parsed.extend(Manner::MEMBERS);
+        }
         assert_eq!(names(&schema["properties"]), parsed, "{name}");
     }
     for (schemas, filled) in filled_inputs()? {

@@ -125,3 +125,33 @@ async fn whatever_is_given_is_there_with_the_answer() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn whoever_waits_is_told_who_has_heard() -> anyhow::Result<()> {
+    let tollgate = Tollgate::start().await?;
+    let mut member = member(&tollgate, "ann", false).await?;
+    let mut disable = about("disable-user", &member);
+    disable["dry_run"] = json!(true);
+    let rehearsal = tollgate.iam(disable.clone()).await?;
+    let change = json!({ "event": "user.disable", "id": member.id, "user_id": member.id });
+    assert_eq!(rehearsal["dry_run"]["changes"], json!([change]));
+    assert!(member.may().await?, "it was not done");
+
+    disable["dry_run"] = json!(false);
+    assert_eq!(
+        tollgate.iam(disable.clone()).await?,
+        json!({ "bootstrap_available": false }),
+        "whoever says nothing sees what was always there"
+    );
+    assert!(!member.may().await?);
+    // Over a socket too; of what is so already, all have heard.
+    disable["wait"] = json!(true);
+    let mut admin = Socket::authenticated(tollgate.address, &tollgate.admin_key).await?;
+    admin.send(&json!({ "id": 1, "service": "iam", "request": disable })).await?;
+    let receipt = &admin.frame().await?["response"]["receipt"];
+    assert_eq!((&receipt["gateways_marked"], &receipt["gateways_silent"]), (&json!(1), &json!(0)));
+    disable["dry_run"] = json!(true);
+    admin.send(&json!({ "id": 2, "service": "iam", "request": disable })).await?;
+    assert_eq!(admin.frame().await?["error"]["type"], "invalid-request");
+    Ok(())
+}

@@ -177,7 +177,7 @@ async fn whoever_is_refused_too_often_has_what_is_kept_and_nothing_else() {
     assert_eq!(ask(&questions, Some("ann"), on("home")).await, Ok(()));
     let whoami = async |who: &str| {
         let operation = Operation::Whoami {};
-        questions.operate(Some(identity(who).actor), operation, &Client::default()).await
+        questions.operate(Some(identity(who).actor), operation.into(), &Client::default()).await
     };
     assert!(matches!(whoami("ann").await, Err(NotDone::TooOften(_))));
     let many = questions.authorise_many(&identity("ann"), &[], &Client::default()).await;

@@ -131,7 +131,7 @@ async fn run(
 ) -> Response {
     let name = operation.name();
     let client = peer.client(Via::Http);
-    let outcome = handles.questions.operate(actor, operation, &client).await;
+    let outcome = handles.questions.operate(actor, operation.into(), &client).await;
     match outcome {
         Ok(reply) => ok(serde_json::to_string(&reply).unwrap_or_default()),
         Err(NotDone::Ended(_)) => refuse(&ErrorKind::AuthRequired.into()),

@@ -29,8 +29,11 @@ use crate::upstream::{Address, Bounds, Failure, Upstream};
 /// The longest answer that is read: a list of every user of a large deployment.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// Questions under way at once, and so connections: others wait within their deadline.
+/// Questions under way at once: others wait within their deadline.
 const MAX_ASKING: usize = 32;
+/// The same of questions that IAM answers when other gateways have done something: they must not
+/// keep others from being asked.
+const MAX_WAITING: usize = 4;
 
 /// How long a poll may take: IAM holds it for a quarter of a second.
 const POLL_DEADLINE: Duration = Duration::from_secs(2);
@@ -39,17 +42,19 @@ const BOUNDS: Bounds = Bounds {
     connect_timeout: Duration::from_secs(1),
     idle_timeout: Duration::from_mins(1),
     max_idle: MAX_ASKING,
-    max_inflight: MAX_ASKING,
+    max_inflight: MAX_ASKING + MAX_WAITING,
 };
 
 pub(crate) struct Link {
     line: Arc<Line>,
+    lease: Duration,
     tasks: TaskTracker,
 }
 
 /// What each question needs.
 struct Line {
     asking: Semaphore,
+    waiting: Semaphore,
     iam: Upstream,
     feed: Upstream,
     /// Said with every question.
@@ -68,10 +73,12 @@ pub(crate) enum InvalidLink {
 }
 
 impl Link {
-    /// A link whose questions run as tasks of `lifecycle`.
+    /// A link whose questions run as tasks of `lifecycle`, where gateways trust what they heard for
+    /// the `lease`.
     pub(crate) fn new(
         iam_url: &str,
         secret: &SecretString,
+        lease: Duration,
         lifecycle: &Lifecycle,
     ) -> Result<Self, InvalidLink> {
         let (address, feed) = (Self::parse_url(iam_url)?, address_of(iam_url, FEED_PATH)?);
@@ -85,12 +92,13 @@ impl Link {
         ];
         let line = Arc::new(Line {
             asking: Semaphore::new(MAX_ASKING),
+            waiting: Semaphore::new(MAX_WAITING),
             feed: Upstream::new(&[feed], &BOUNDS, Arc::default(), lifecycle),
             iam: Upstream::new(&[address], &BOUNDS, Arc::default(), lifecycle),
             headers: headers.into_iter().collect(),
             seen: Mutex::new(None),
         });
-        Ok(Self { line, tasks: lifecycle.tasks.clone() })
+        Ok(Self { line, lease, tasks: lifecycle.tasks.clone() })
     }
 
     /// Where questions go.
@@ -106,7 +114,8 @@ fn address_of(iam_url: &str, path: &str) -> Result<Address, InvalidLink> {
 
 impl Line {
     async fn ask(&self, question: Question, client: &Client) -> Result<Answer, Unreachable> {
-        let Ok(_turn) = self.asking.acquire().await else {
+        let turns = if question.waits_for_gateways() { &self.waiting } else { &self.asking };
+        let Ok(_turn) = turns.acquire().await else {
             return Err(Unreachable("the link is closed".to_owned()));
         };
         let call = Call {
@@ -163,7 +172,7 @@ impl Iam for Link {
         question: Question,
         client: &'a Client,
     ) -> BoxFuture<'a, Result<Answer, Unreachable>> {
-        let deadline = question.deadline();
+        let deadline = question.deadline(self.lease);
         let (line, client) = (Arc::clone(&self.line), client.clone());
         let asked =
             self.tasks.spawn(async move { within(deadline, line.ask(question, &client)).await });

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tollgate_proto::error::{ErrorKind, WireError};
-use tollgate_proto::iam::{Check, Identity, Operation, RequestError};
+use tollgate_proto::iam::{Check, Identity, Order, RequestError};
 use tollgate_proto::ids::{FlowId, WorkspaceId};
 use tollgate_proto::json::{Object, ObjectError, Value};
 use tollgate_proto::resource::Resource;
@@ -98,7 +98,7 @@ fn resolve_iam(
     body: &Object<'_>,
     fate: Arc<Fate>,
 ) -> Result<Call, WireError> {
-    let operation = Operation::read(body).map_err(|error| match error {
+    let order = Order::read(body).map_err(|error| match error {
         RequestError::UnknownOperation => WireError::new(ErrorKind::UnknownService),
         RequestError::Invalid(message) => invalid(message.into()),
     })?;
@@ -112,7 +112,7 @@ fn resolve_iam(
         service: IAM.into(),
         needs,
         flow: None,
-        target: Target::Iam(Box::new(operation), fate),
+        target: Target::Iam(Box::new(order), fate),
         taken: Instant::now(),
         budget,
         traceparent: None,

@@ -195,8 +195,8 @@ fn an_operation_of_iam_is_parsed_whole_and_iam_decides() {
     let body = r#"{"operation":"create-user","user":{"username":"eve"},"actor":"admin"}"#;
     let call = resolve(request("iam", None, body)).unwrap();
     assert!(matches!(call.needs, Needs::Identity));
-    let Target::Iam(operation, _) = call.target else { panic!() };
-    assert!(matches!(*operation, Operation::CreateUser { .. }));
+    let Target::Iam(order, _) = call.target else { panic!() };
+    assert!(matches!(order.operation, Operation::CreateUser { .. }));
     let call = resolve(request("iam", None, r#"{"operation":"bootstrap-status"}"#)).unwrap();
     assert!(matches!(call.needs, Needs::Nothing));
 }

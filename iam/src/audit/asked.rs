@@ -79,7 +79,7 @@ impl Asked {
             Question::Revalidate { claims } => {
                 About::Actors(claims.iter().map(|claim| claim.actor.clone()).collect())
             }
-            Question::Operate { actor, operation } => About::Operation {
+            Question::Operate { actor, operation, .. } => About::Operation {
                 actor: actor.clone(),
                 name: operation.name(),
                 kind: Kind::of(operation),

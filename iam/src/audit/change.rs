@@ -41,7 +41,7 @@ pub(super) fn line(act: &Act, seq: Seq, node: &Arc<str>) -> Option<Line> {
 }
 
 /// What a change is called, and what it is done to.
-fn describe(change: &Change) -> (Event, Target) {
+pub fn describe(change: &Change) -> (Event, Target) {
     let user = |id: &UserId| Target::new(TargetKind::User, id).of(*id);
     match change {
         Change::Claim { at_ms: _ } => (Event::BootstrapOk, Target::only(TargetKind::Deployment)),

@@ -3,7 +3,7 @@
 //! A gateway that was not heard for the lease does not count: it trusts nothing any more.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,58 +11,91 @@ use tokio::time::{Instant, timeout_at};
 use tollgate_proto::iam::Ended;
 use tollgate_proto::ids::{GatewayId, Seq};
 
+use crate::metrics::Authority;
+
 /// Gateways that are remembered; beyond that, those that are silent are forgotten.
 const MOST: usize = 1_024;
 /// Entries of which it is remembered what a gateway ended.
 const REMEMBERED: usize = 256;
+/// Entries whose way to the gateways is measured at once; more are not.
+const MEASURED: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Listeners {
-    pub(super) lease: Duration,
-    all: Mutex<HashMap<GatewayId, Listener>>,
-    /// Tells that one of them has come further.
+    lease: Duration,
+    known: Mutex<Known>,
+    /// Tells that one of them was heard.
     moved: watch::Sender<()>,
+    metrics: Arc<Authority>,
 }
 
+#[derive(Debug, Default)]
+struct Known {
+    gateways: HashMap<GatewayId, Listener>,
+    /// Entries that some gateway may not have marked, in their order, and when each was durable.
+    spreading: VecDeque<(Seq, Instant)>,
+}
+
+/// A gateway.
 #[derive(Debug)]
-struct Listener {
+pub(super) struct Listener {
     heard: Instant,
-    marked: Seq,
+    /// How often it polled.
+    pub(super) polls: u64,
+    /// It has marked everything up to there.
+    pub(super) marked: Seq,
     ended: VecDeque<Ended>,
 }
 
-/// How far an entry has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// Gateways that have marked it.
-    pub marked: usize,
-    /// Gateways that may not have.
-    pub behind: usize,
-    /// Sockets that were closed because of it, as far as gateways have told.
-    pub closed: u64,
-    /// Calls that were ended because of it, as far as gateways have told.
-    pub cancelled: u64,
-    /// How long that took.
-    pub took: Duration,
+impl Listener {
+    /// What it ended because of an entry, as far as it has told: sockets and calls.
+    pub(super) fn ended(&self, seq: Seq) -> (u64, u64) {
+        let of_it = self.ended.iter().filter(|ended| ended.seq == seq);
+        of_it.fold((0, 0), |(closed, cancelled), ended| {
+            (closed + ended.closed, cancelled + ended.cancelled)
+        })
+    }
 }
 
 impl Listeners {
     pub(super) fn new(lease: Duration) -> Self {
-        Self { lease, all: Mutex::default(), moved: watch::Sender::new(()) }
+        let (known, moved) = (Mutex::default(), watch::Sender::new(()));
+        Self { lease, known, moved, metrics: Arc::default() }
+    }
+
+    /// What they measure.
+    pub(super) fn metrics(&self) -> Arc<Authority> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// How long a gateway trusts what it heard.
+    pub(super) fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// An entry is durable that tells something.
+    pub(super) fn committed(&self, seq: Seq) {
+        let mut known = self.known();
+        let is_heard = known.alive(self.lease).next().is_some();
+        if is_heard && known.spreading.len() < MEASURED {
+            known.spreading.push_back((seq, Instant::now()));
+        }
     }
 
     /// A gateway has marked all up to an entry, if it knows any, and ended some things.
     pub(super) fn heard(&self, gateway: GatewayId, marked: Option<Seq>, ended: &[Ended]) {
-        let mut all = self.all();
-        if all.len() >= MOST {
-            all.retain(|_, listener| listener.heard.elapsed() < self.lease);
+        let mut known = self.known();
+        if known.gateways.len() >= MOST {
+            known.gateways.retain(|_, listener| listener.heard.elapsed() < self.lease);
         }
-        let listener = all.entry(gateway).or_insert_with(|| Listener {
+        let listener = known.gateways.entry(gateway).or_insert_with(|| Listener {
             heard: Instant::now(),
+            polls: 0,
             marked: Seq(0),
             ended: VecDeque::new(),
         });
         listener.heard = Instant::now();
+        listener.polls += 1;
         // One that knows nothing has begun anew.
         listener.marked = marked.unwrap_or_default();
         for ended in ended {
@@ -71,93 +104,121 @@ impl Listeners {
             }
             listener.ended.push_back(*ended);
         }
-        drop(all);
+        while let Some(took) = known.next_arrived(self.lease) {
+            self.metrics.revocation_seconds.observe(took);
+        }
+        drop(known);
         self.moved.send_replace(());
     }
 
-    pub(super) async fn receipt(&self, seq: Seq, at_most: Duration) -> Receipt {
-        let (begun, mut moved) = (Instant::now(), self.moved.subscribe());
-        loop {
-            let receipt = self.count(seq, begun);
-            let late = timeout_at(begun + at_most, moved.changed());
-            if receipt.behind == 0 || late.await.is_err() {
-                return self.count(seq, begun);
+    /// Those that were heard within the lease.
+    pub(super) fn alive(&self) -> Vec<GatewayId> {
+        self.known().alive(self.lease).map(|(gateway, _)| *gateway).collect()
+    }
+
+    /// Looks at some of them, as far as they are known.
+    pub(super) fn look(&self, gateways: &[GatewayId], mut at: impl FnMut(GatewayId, &Listener)) {
+        let known = self.known();
+        for gateway in gateways {
+            if let Some(listener) = known.gateways.get(gateway) {
+                at(*gateway, listener);
             }
         }
     }
 
-    /// How many were heard within the lease.
-    pub(super) fn alive(&self) -> usize {
-        self.all().values().filter(|listener| listener.heard.elapsed() < self.lease).count()
-    }
-
-    fn count(&self, seq: Seq, begun: Instant) -> Receipt {
-        let mut receipt =
-            Receipt { marked: 0, behind: 0, closed: 0, cancelled: 0, took: begun.elapsed() };
-        for listener in self.all().values() {
-            let is_alive = listener.heard.elapsed() < self.lease;
-            receipt.marked += usize::from(is_alive && listener.marked >= seq);
-            receipt.behind += usize::from(is_alive && listener.marked < seq);
-            for ended in listener.ended.iter().filter(|ended| ended.seq == seq) {
-                receipt.closed += ended.closed;
-                receipt.cancelled += ended.cancelled;
+    /// Waits until something is so, looking again whenever one of them was heard. False: it was
+    /// not, in time.
+    pub(super) async fn until(&self, late: Instant, mut is_so: impl FnMut() -> bool) -> bool {
+        let mut moved = self.moved.subscribe();
+        while !is_so() {
+            if timeout_at(late, moved.changed()).await.is_err() {
+                return is_so();
             }
         }
-        receipt
+        true
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<GatewayId, Listener>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn alive(&self, lease: Duration) -> impl Iterator<Item = (&GatewayId, &Listener)> {
+        self.gateways.iter().filter(move |(_, listener)| listener.heard.elapsed() < lease)
+    }
+
+    /// How long the oldest entry took whose way is over: all who are alive have marked it, or
+    /// those who have not trust nothing of before.
+    fn next_arrived(&mut self, lease: Duration) -> Option<Duration> {
+        let (seq, durable) = *self.spreading.front()?;
+        let took = durable.elapsed();
+        let is_marked = self.alive(lease).all(|(_, listener)| seq <= listener.marked);
+        if !is_marked && took < lease {
+            return None;
+        }
+        self.spreading.pop_front();
+        Some(took.min(lease))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::time::advance;
+    use tollgate_runtime::metrics::Exposition;
     use uuid::Uuid;
 
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(5);
-    const PATIENCE: Duration = Duration::from_millis(250);
+    const STEP: Duration = Duration::from_millis(3);
 
     fn gateway(number: u128) -> GatewayId {
         GatewayId(Uuid::from_u128(number))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_receipt_waits_for_the_last_gateway_and_no_longer() {
-        let listeners = Listeners::new(LEASE);
-        let alone = listeners.receipt(Seq(9), PATIENCE).await;
-        assert_eq!((alone.marked, alone.behind, alone.took), (0, 0, Duration::ZERO));
-
-        listeners.heard(gateway(1), Some(Seq(9)), &[]);
-        listeners.heard(gateway(2), Some(Seq(8)), &[]);
-        let late = listeners.receipt(Seq(9), PATIENCE).await;
-        assert_eq!((late.marked, late.behind, late.took), (1, 1, PATIENCE));
-
-        let ended = Ended { seq: Seq(9), closed: 2, cancelled: 3 };
-        let wait = listeners.receipt(Seq(9), PATIENCE);
-        let tell = async {
-            advance(Duration::from_millis(3)).await;
-            listeners.heard(gateway(2), Some(Seq(9)), &[ended]);
+    /// How many changes have arrived, and how long they took together.
+    fn measured(listeners: &Listeners) -> (u64, Duration) {
+        let exposition = Exposition::default();
+        exposition.add(listeners.metrics());
+        let text = exposition.text().unwrap();
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().parse::<f64>().unwrap()
         };
-        let (receipt, ()) = tokio::join!(wait, tell);
-        assert_eq!((receipt.marked, receipt.behind), (2, 0));
-        assert_eq!((receipt.closed, receipt.cancelled), (2, 3));
-        assert_eq!(receipt.took, Duration::from_millis(3));
+        let seconds = value("tollgate_revocation_seconds_sum");
+        let count = value("tollgate_revocation_seconds_count");
+        (count as u64, Duration::from_secs_f64(seconds))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_gateway_that_is_silent_for_the_lease_does_not_count() {
+    async fn a_change_has_arrived_when_the_last_gateway_has_marked_it() {
         let listeners = Listeners::new(LEASE);
-        listeners.heard(gateway(1), Some(Seq(8)), &[]);
-        advance(LEASE.checked_sub(Duration::from_millis(100)).unwrap()).await;
-        let frozen = listeners.receipt(Seq(9), LEASE).await;
-        assert_eq!((frozen.marked, frozen.behind, listeners.alive()), (0, 0, 0));
-        // One that begins anew knows nothing of before.
-        listeners.heard(gateway(1), None, &[]);
-        assert_eq!(listeners.receipt(Seq(1), PATIENCE).await.behind, 1);
-        assert_eq!(listeners.alive(), 1);
+        listeners.committed(Seq(1));
+        for number in [1, 2] {
+            listeners.heard(gateway(number), Some(Seq(1)), &[]);
+        }
+        assert_eq!(measured(&listeners), (0, Duration::ZERO), "nobody was there to hear it");
+        listeners.committed(Seq(2));
+        listeners.committed(Seq(4));
+        advance(STEP).await;
+        listeners.heard(gateway(1), Some(Seq(4)), &[]);
+        assert_eq!(measured(&listeners).0, 0);
+        advance(STEP).await;
+        listeners.heard(gateway(2), Some(Seq(3)), &[]);
+        assert_eq!(measured(&listeners), (1, STEP * 2));
+        advance(STEP).await;
+        listeners.heard(gateway(2), Some(Seq(4)), &[]);
+        assert_eq!(measured(&listeners), (2, STEP * 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_has_arrived_when_the_lease_is_over() {
+        let listeners = Listeners::new(LEASE);
+        listeners.heard(gateway(1), Some(Seq(1)), &[]);
+        listeners.committed(Seq(2));
+        advance(LEASE * 9).await;
+        listeners.heard(gateway(2), None, &[]);
+        assert_eq!(measured(&listeners), (1, LEASE));
     }
 }

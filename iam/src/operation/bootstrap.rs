@@ -4,7 +4,7 @@
 //! with comes in the same entry.
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::Client;
+use tollgate_proto::iam::{Client, Manner};
 use tollgate_proto::ids::{OperationId, UserId, WorkspaceId};
 use tollgate_proto::key::{self, Shape};
 
@@ -46,8 +46,8 @@ pub(super) async fn claim(context: &Context, request: &Request) -> Result<Answer
     let plaintext = draw::api_key()?;
     let first = First::prepare(context, &plaintext, Origin::Claimed, request.now_ms)?;
     let admin = first.user;
-    let settled = propose(context, request, "bootstrap", move |state| first.decide(state)).await?;
-    let mut answered = answer(context, request, &settled)?;
+    let proposed = propose(context, request, "bootstrap", move |state| first.decide(state)).await?;
+    let mut answered = answer(context, request, proposed)?;
     // Once in the life of a deployment, and worth a look whoever it was.
     tracing::warn!(user = %admin, "the deployment was claimed");
     answered.reply.bootstrap_admin_user_id = Some(admin.to_string());
@@ -79,6 +79,7 @@ pub async fn seed(context: &Context, token: &SecretString) -> Result<(), Refused
         client: Client::default(),
         actor: None,
         now_ms: context.clock.now_ms(),
+        manner: Manner::Usual,
     };
     let first = First::prepare(context, token, Origin::Seeded, request.now_ms)?;
     propose(context, &request, "seed", move |state| first.decide(state)).await.map(drop)

@@ -75,7 +75,7 @@ pub(super) fn mint(
         request.id = %request.id,
         "done"
     );
-    Ok(Answered { reply: session::disclose(&issued), seq: None, opened: Some(opened) })
+    Ok(Answered { reply: session::disclose(&issued), opened: Some(opened), ..Answered::default() })
 }
 
 /// The user that a token is for; without a name, the caller. That there is none is said only to

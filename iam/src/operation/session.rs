@@ -56,7 +56,7 @@ pub(super) async fn login(
     {
         rehash::later(context, Verified { user: user.id, password, kept });
     }
-    Ok(Answered { reply: disclose(&issued), seq: None, opened: Some(actor) })
+    Ok(Answered { reply: disclose(&issued), opened: Some(actor), ..Answered::default() })
 }
 
 /// Waits for the end of the step that is on.
@@ -196,9 +196,9 @@ pub(super) async fn change_password(
     let hash = context.passwords.hash(permit, new_password).await?;
 
     let change = NewPassword { request: request.clone(), hash, revoke_keys };
-    let settled =
+    let proposed =
         propose(context, request, "change-password", move |state| change.decide(state)).await?;
-    answer(context, request, &settled)
+    answer(context, request, proposed)
 }
 
 /// A change of password, ready to be decided on.

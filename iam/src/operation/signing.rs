@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tollgate_proto::iam::Client;
+use tollgate_proto::iam::{Client, Manner};
 use tollgate_proto::ids::OperationId;
 use tollgate_proto::jwt::{KeyName, LEEWAY};
 
@@ -69,6 +69,7 @@ async fn promote_due(context: &Context) -> Result<(), Refused> {
         client: Client::default(),
         actor: None,
         now_ms,
+        manner: Manner::Usual,
     };
     let promote = move |state: &dyn Read| {
         let keys = Keys::read(state)?;

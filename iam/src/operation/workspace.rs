@@ -28,9 +28,9 @@ pub(super) async fn create(
     let workspace =
         Workspace { id, name, enabled: input.enabled.unwrap_or(true), created_ms: request.now_ms };
     let new = NewWorkspace { request: request.clone(), workspace };
-    let settled =
+    let proposed =
         propose(context, request, "create-workspace", move |state| new.decide(state)).await?;
-    answer(context, request, &settled)
+    answer(context, request, proposed)
 }
 
 /// The workspaces that the caller may manage.

@@ -79,7 +79,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use tollgate_proto::iam::Operation;
+    use tollgate_proto::iam::{Manner, Operation};
 
     use super::*;
 
@@ -87,7 +87,11 @@ mod tests {
     fn operations_wait_and_are_refused_and_checks_are_not_concerned() {
         let admission = Admission::default();
         let check = Question::Authenticate { credential: "x".into() };
-        let operation = Question::Operate { actor: None, operation: Operation::Whoami {} };
+        let operation = Question::Operate {
+            actor: None,
+            operation: Operation::Whoami {},
+            manner: Manner::Usual,
+        };
         let place = |question| admission.admit(question);
         let turn = |place: Place| place.turn().now_or_never();
 

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use tollgate_iam::operation::{Context, Request, operate};
 use tollgate_iam::policy::Denied;
 use tollgate_iam::refused::Refused;
-use tollgate_proto::iam::Client;
+use tollgate_proto::iam::{Client, Manner};
 use tollgate_proto::ids::{OperationId, Seq};
 use tollgate_runtime::clock::{Clock, ManualClock};
 use tollgate_runtime::lifecycle::Lifecycle;
@@ -84,7 +84,8 @@ pub(crate) async fn act(
             (source.next(&sight.1, now_ms), sight.0)
         };
         let (id, actor) = (OperationId(Uuid::now_v7()), Some(asked.actor.clone()));
-        let request = Request { id, client: Client::default(), actor, now_ms };
+        let (client, manner) = (Client::default(), Manner::Usual);
+        let request = Request { id, client, actor, now_ms, manner };
         let answer = operate(context, &request, asked.to_operation()).await;
         let answer = answer.map(drop).map_err(|refused| no(&refused));
         let until = context.state.view().unwrap().position().seq;

@@ -11,21 +11,21 @@ use uuid::Uuid;
 use crate::harness::{Iam, Person, SECRET, about, post_to};
 
 /// A gateway that polls.
-struct Gateway<'a> {
+pub(crate) struct Gateway<'a> {
     iam: &'a Iam,
     id: GatewayId,
 }
 
 impl<'a> Gateway<'a> {
-    fn new(iam: &'a Iam) -> Self {
+    pub(crate) fn new(iam: &'a Iam) -> Self {
         Self { iam, id: GatewayId(Uuid::now_v7()) }
     }
 
-    async fn poll(&self, after: Option<Mark>) -> News {
+    pub(crate) async fn poll(&self, after: Option<Mark>) -> News {
         self.tell(after, vec![]).await
     }
 
-    async fn tell(&self, after: Option<Mark>, ended: Vec<Ended>) -> News {
+    pub(crate) async fn tell(&self, after: Option<Mark>, ended: Vec<Ended>) -> News {
         let poll = serde_json::to_string(&Poll { gateway: self.id, after, ended }).unwrap();
         let (head, body) = self.iam.http(&post_to(FEED_PATH, SECRET, &poll)).await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
@@ -33,7 +33,7 @@ impl<'a> Gateway<'a> {
     }
 
     /// Polls until something happened.
-    async fn hear(&self, mut after: Mark) -> News {
+    pub(crate) async fn hear(&self, mut after: Mark) -> News {
         loop {
             let news = self.poll(Some(after)).await;
             if !news.events.is_empty() {

@@ -19,6 +19,7 @@ mod start;
 mod mint;
 mod transport;
 mod feed;
+mod manner;
 mod audit;
 mod durability;
 mod process;

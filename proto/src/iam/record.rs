@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::live::{Receipt, Rehearsal};
 use crate::secret::Disclosed;
 
 /// A user.
@@ -146,5 +147,9 @@ pub struct Reply {
     pub bootstrap_admin_user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bootstrap_admin_api_key: Option<Disclosed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<Rehearsal>,
     pub bootstrap_available: bool,
 }

@@ -247,7 +247,10 @@ async fn authority(v: &mut Visitor, admin: As<'_>) -> anyhow::Result<()> {
     v.done(bound, json!({ "operation": "whoami" })).await?;
     v.refused(bound, json!({ "operation": "list-my-workspaces" }), 403).await?;
     for operation in ["disable-user", "enable-user"] {
-        v.done(admin, on(operation, &ann, "acme")).await?;
+        let rehearsal = with(&on(operation, &ann, "acme"), json!({ "dry_run": true }));
+        v.done(admin, rehearsal).await?;
+        let to_the_end = with(&on(operation, &ann, "acme"), json!({ "wait": true }));
+        assert!(v.done(admin, to_the_end).await?.get("receipt").is_some());
     }
     for operation in ["reset-password", "disable-user", "enable-user", "delete-user"] {
         v.refused(admin, on(operation, &json!(GHOST), "acme"), "not-found").await?;

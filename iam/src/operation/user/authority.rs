@@ -76,8 +76,8 @@ pub(in crate::operation) async fn reset_password(
     let hash = context.passwords.hash(permit, temporary.clone()).await?;
     let reset = Reset { hash, ..reset };
     let decide = move |state: &dyn Read| reset.decide(state);
-    let settled = propose(context, request, "reset-password", decide).await?;
-    let mut answered = answer(context, request, &settled)?;
+    let proposed = propose(context, request, "reset-password", decide).await?;
+    let mut answered = answer(context, request, proposed)?;
     answered.reply.temporary_password = Some(temporary.expose_secret().to_owned().into());
     Ok(answered)
 }

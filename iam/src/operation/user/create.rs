@@ -47,9 +47,9 @@ pub(in crate::operation) async fn create(
     let grants = new.roles.iter().map(|_| draw::uuid().map(GrantId)).collect::<Result<_, _>>()?;
 
     let ready = ReadyUser { new, hash, grants };
-    let settled =
+    let proposed =
         propose(context, request, "create-user", move |state| ready.decide(state)).await?;
-    answer(context, request, &settled)
+    answer(context, request, proposed)
 }
 
 /// A new user, as it was asked for.

@@ -1,0 +1,67 @@
+//! What follows a change: its gateways are waited for, or it was a rehearsal.
+//!
+//! In: what was decided. Out: the same with a receipt, or what it would have been.
+//! Never: a secret that was drawn for a rehearsal.
+
+use std::time::Duration;
+
+use tollgate_proto::iam::{Manner, Receipt, Rehearsal, Rehearsed, Reply};
+use tollgate_proto::ids::Seq;
+
+use super::{Answered, Context, Request};
+use crate::audit;
+use crate::feed::{self, Among};
+use crate::record::Change;
+
+/// How long an answer waits for gateways to hear what moved.
+const USUAL: Duration = Duration::from_millis(250);
+
+/// Does what is left to do before the answer goes out.
+pub(super) async fn follow(context: &Context, request: &Request, answered: &mut Answered) {
+    if let Some(changes) = answered.rehearsed.take() {
+        let dry_run = Some(rehearsal(&changes));
+        // Whatever else stands there was drawn, and is nobody's.
+        answered.reply = Reply { dry_run, ..Reply::default() };
+        return;
+    }
+    let Some(seq) = answered.seq else { return };
+    match request.manner {
+        Manner::Wait => answered.reply.receipt = Some(wait(context, seq).await),
+        Manner::Usual | Manner::DryRun if context.feed.tells(seq) => hear(context, seq).await,
+        Manner::Usual | Manner::DryRun => {}
+    }
+}
+
+/// Whoever was told that it is done shall not see it otherwise.
+async fn hear(context: &Context, seq: Seq) {
+    if context.feed.receipt(seq, USUAL).await.behind > 0 {
+        context.metrics.receipts_late.inc();
+    }
+}
+
+/// Waits until no gateway uses anything of before.
+async fn wait(context: &Context, seq: Seq) -> Receipt {
+    let among = if context.journal.is_shared() { Among::Some } else { Among::All };
+    let feed::Receipt { marked, behind, closed, cancelled, took } =
+        context.feed.last_receipt(seq, among).await;
+    Receipt {
+        gateways_marked: marked as u64,
+        gateways_silent: behind as u64,
+        sockets_closed: closed,
+        calls_cancelled: cancelled,
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn rehearsal(changes: &[Change]) -> Rehearsal {
+    let rehearsed = |change: &Change| {
+        let (event, target) = audit::describe(change);
+        Rehearsed {
+            event: event.to_string(),
+            id: target.id.map(|id| id.to_string()).unwrap_or_default(),
+            user_id: target.user.map(|user| user.to_string()).unwrap_or_default(),
+            workspace: target.workspace.map(|id| id.to_string()).unwrap_or_default(),
+        }
+    };
+    Rehearsal { changes: changes.iter().map(rehearsed).collect() }
+}

@@ -1,0 +1,44 @@
+//! What admins are told of live authority: how far a change has come, and what one would do.
+
+use serde::{Deserialize, Serialize};
+
+/// How far a change has come: told to whoever waited for it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Receipt {
+    /// Gateways that have marked it.
+    pub gateways_marked: u64,
+    /// Gateways that were silent for the lease: they trust nothing of before any more.
+    pub gateways_silent: u64,
+    /// Sockets that were closed because of it.
+    pub sockets_closed: u64,
+    /// Calls that were ended because of it.
+    pub calls_cancelled: u64,
+    /// How long that took, from the moment when it was durable.
+    pub took_ms: u64,
+}
+
+/// What an operation would do that was decided and not done.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rehearsal {
+    /// What would change; nothing, if it is so already.
+    pub changes: Vec<Rehearsed>,
+}
+
+/// One change that would be, in the words of the audit file.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rehearsed {
+    /// What it is called: `user.disable`.
+    pub event: String,
+    /// The id of what it would be done to, if there is more than one of it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// Whose that is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user_id: String,
+    /// The workspace that it belongs to.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub workspace: String,
+}

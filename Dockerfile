@@ -1,5 +1,5 @@
 # The images of the two services, of the command line, and of what makes their secrets:
-#   docker build --target gateway -t tollgate-gateway .        (or iam, tg, secrets)
+#   docker build --target gateway -t tollgate-gateway .        (or iam, tg, …)
 # One stage builds all programs, and of it only they are in what runs. docker-compose.yml shows how
 # the images are meant to run.
 
@@ -48,3 +48,9 @@ COPY --chmod=755 deploy/make-secrets /usr/local/bin/
 RUN install -d -m 700 -o 65532 -g 65532 /secrets/link
 USER 65532:65532
 ENTRYPOINT ["make-secrets"]
+
+FROM secrets AS cluster-secrets
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends openssl && rm -rf /var/lib/apt/lists/*
+RUN install -d -m 700 -o 65532 -g 65532 /secrets/iam && install -d -m 755 -o 65532 -g 65532 /secrets/scylla
+USER 65532:65532

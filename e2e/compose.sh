@@ -2,25 +2,45 @@
 # What the README promises of containers, with the time that each step takes: a clean clone, built and
 # started, claimed, its first authorised call; then what must hold of it besides.
 #
+#   e2e/compose.sh [single|cluster]
+#
 # Needs Docker with Compose 2.20 or newer. It takes the commit that is checked out, and leaves the
-# images and nothing else.
+# images and nothing else. Where ScyllaDB's image cannot be had, e2e/scylla-standin/build makes one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-gateways=(gateway) iams=(iam)
+profile=${1:-single}
+case $profile in
+    single) gateways=(gateway) iams=(iam) ;;
+    cluster) gateways=(gateway-1 gateway-2) iams=(iam-1 iam-2) ;;
+    *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 2 ;;
+esac
 
-# A project and a port of its own.
-project=tollgate-e2e
+# A project, ports and a network of its own.
+project=tollgate-e2e-$profile
 export GATEWAY_PORT=${PORT:-18088}
+export GATEWAY_2_PORT=$((GATEWAY_PORT + 1))
+export JOURNAL_NETWORK=${JOURNAL_NETWORK:-10.137.252}
+export COMPOSE_PROFILES=$profile
 work=$(mktemp -d)
-compose() { docker compose --project-name "$project" --project-directory "$work/clone" --profile tools "$@"; }
-tg() { compose run --rm --no-deps "$@" 2>>"$work/log"; }
+files=(--file "$work/clone/docker-compose.yml")
+scylla=$(sed -n 's/^ *image: \(scylladb\/.*\)/\1/p' docker-compose.yml)
+if [ "$profile" = cluster ] && docker image inspect --format '{{.Config.Labels}}' "$scylla" 2>/dev/null | grep -q standin; then
+    echo "(Cassandra stands in for ScyllaDB)"
+    files+=(--file "$work/clone/e2e/scylla-standin/compose.yml")
+fi
+compose() { docker compose --project-name "$project" "${files[@]}" "$@" 2>>"$work/log"; }
+all() { compose --profile "$profile" --profile tools "$@"; }
+tg() { compose run --rm --no-deps tg "$@"; }
+tg_at() { compose run --rm --no-deps --env TOLLGATE_URL="http://$1:8088/" tg "${@:2}"; }
+echo_through() { tg_at "$1" call text-completion '{"prompt":"hello"}'; }
+
 ended() {
     status=$?
     if [ $status -ne 0 ]; then
         compose logs --no-color --tail 40 || true
         cat "$work/log" || true
     fi
-    compose down --volumes --timeout 30 >/dev/null 2>&1 || true
+    all down --volumes --timeout 30 || true
     rm -rf "$work"
     exit $status
 }
@@ -29,9 +49,8 @@ trap ended EXIT
 now() { date +%s%3N; }
 began=$(now)
 done_with() { # what took the time since the last call
-    local at
-    at=$(now)
-    printf '%-44s %6d.%01d s\n' "$1" $(((at - began) / 1000)) $(((at - began) % 1000 / 100))
+    local took=$(($(now) - began))
+    printf '%-44s %6d.%01d s\n' "$1" $((took / 1000)) $((took % 1000 / 100))
     began=$(now)
 }
 fail() { echo "$*" >&2; exit 1; }
@@ -39,24 +58,23 @@ check() { # what, got, expected
     [ "$2" = "$3" ] || fail "$1: got '$2', expected '$3'"
     echo "$1: $2"
 }
+await() { # seconds, command...: until it succeeds
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null; do [ $SECONDS -lt $end ] || fail "in vain: $*"; done
+}
 
 git clone --quiet . "$work/clone"
 done_with "git clone"
-compose build --quiet 2>>"$work/log"
+all build --quiet
 done_with "docker compose build"
-compose up --detach --wait "${gateways[@]}" "${iams[@]}" 2>>"$work/log"
+compose up --detach --wait
 done_with "docker compose up, until all are healthy"
-TOLLGATE_TOKEN=$(tg tg bootstrap-iam)
+TOLLGATE_TOKEN=$(tg bootstrap-iam)
 export TOLLGATE_TOKEN
 done_with "tg bootstrap-iam"
-echo_through() { # gateway
-    tg -e TOLLGATE_URL="http://$1:8088/" tg call text-completion '{"prompt":"hello"}'
-}
 check "first echo" "$(echo_through "${gateways[0]}")" hello
 done_with "tg call text-completion"
-for gateway in "${gateways[@]:1}"; do
-    check "the same key at $gateway" "$(echo_through "$gateway")" hello
-done
 
 id() { compose ps --all --quiet "$1"; }
 published=$(for service in $(compose ps --services); do docker port "$(id "$service")"; done)
@@ -64,7 +82,8 @@ check "published elsewhere than on 127.0.0.1" "$(grep -cv -- '-> 127\.0\.0\.1:' 
 check "published" "$(wc -l <<<"$published")" ${#gateways[@]}
 
 for service in "${gateways[@]}" "${iams[@]}"; do
-    check "how $service runs" "$(docker inspect --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}' \
+    check "how $service runs" "$(docker inspect --format \
+        '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}' \
         "$(id "$service")")" "65532:65532 true [ALL] [no-new-privileges:true]"
 done
 
@@ -73,24 +92,45 @@ mounts=()
 for volume in $(docker volume ls --quiet --filter "label=com.docker.compose.project=$project"); do
     mounts+=(--volume "$volume:/all/$volume:ro")
 done
-# shellcheck disable=SC2016  # for the shell inside
-secrets=$(docker run --rm --network none "${mounts[@]}" --entrypoint sh tollgate-secrets -c \
-    'find /all \( -name "*.secret" -o -name "*.password" -o -name seal.key \) -exec cat {} +')
+secrets=$(docker run --rm --network none "${mounts[@]}" --entrypoint find tollgate-secrets \
+    /all \( -name '*.secret' -o -name '*.password' -o -name seal.key \) -exec cat {} +)
 [ "$(wc -l <<<"$secrets")" -ge 2 ] || fail "the secrets were not found"
 shown=$(compose ps --all --quiet | xargs docker inspect
-    for image in gateway iam tg secrets; do docker history --no-trunc "tollgate-$image"; done
+    docker images --quiet --filter 'reference=tollgate-*' | xargs -n 1 docker history --no-trunc
     compose logs --no-color)
 check "secrets that show" "$(grep -cF -f <(printf '%s\n' "$secrets" "$TOLLGATE_TOKEN") <<<"$shown" || true)" 0
 
+# Two gateways on two nodes of IAM are one deployment, and answer nobody without the database.
+cluster() {
+    local admin key key_id gateway
+    admin=$(tg whoami | awk '/^id / { print $2 }')
+    key=$(tg_at gateway-1 create-api-key --user-id "$admin" --name second)
+    check "a key of gateway-1, at gateway-2" "$(TOLLGATE_TOKEN=$key echo_through gateway-2)" hello
+    key_id=$(tg_at gateway-2 list-api-keys --user-id "$admin" | grep -w second | grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+    tg_at gateway-2 revoke-api-key --key-id "$key_id"
+    ! TOLLGATE_TOKEN=$key echo_through gateway-1 || fail "gateway-1 takes a key that gateway-2 revoked"
+    began=$(now)
+    compose stop scylla
+    refused() { ! echo_through "$1"; }
+    for gateway in "${gateways[@]}"; do await 30 refused "$gateway"; done
+    done_with "ScyllaDB stopped: both gateways refuse"
+    compose start scylla
+    for gateway in "${gateways[@]}"; do await 120 echo_through "$gateway"; done
+    done_with "ScyllaDB started: both gateways answer"
+}
+if [ "$profile" = cluster ]; then cluster; fi
+
 began=$(now)
-compose stop "${gateways[@]}" "${iams[@]}" 2>>"$work/log"
+compose stop "${gateways[@]}" "${iams[@]}"
 done_with "docker compose stop"
 for service in "${gateways[@]}" "${iams[@]}"; do
     check "status of $service" "$(docker inspect --format '{{.State.ExitCode}}' "$(id "$service")")" 0
 done
-compose down 2>>"$work/log"
+compose down
 began=$(now)
-compose up --detach --wait "${gateways[@]}" "${iams[@]}" 2>>"$work/log"
+compose up --detach --wait
 done_with "docker compose up, of containers made anew"
-check "the same key" "$(echo_through "${gateways[0]}")" hello
+for gateway in "${gateways[@]}"; do
+    check "the same key at $gateway" "$(echo_through "$gateway")" hello
+done
 docker images --format '{{.Repository}} {{.Size}}' --filter 'reference=tollgate-*'

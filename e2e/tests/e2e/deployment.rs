@@ -76,5 +76,5 @@ fn a_stop_is_given_the_time_that_it_takes() {
         assert!(given > drain + BEYOND_DRAIN, "{file}: {line}");
         seen += 1;
     }
-    assert_eq!(seen, 4);
+    assert!(seen > 3, "only {seen} were found");
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, sleep};
 use tollgate_proto::ids::JournalId;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::files::{self, FileError};
@@ -23,6 +24,7 @@ use crate::journal::JournalError;
 use crate::journal::cql::AccessError;
 use crate::last_used::LastUsed;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::operation::{Context, bootstrap, signing};
 use crate::passwords::{Passwords, Pool};
 use crate::policy::Denied;
@@ -39,6 +41,9 @@ pub(crate) use storage::{SEAL_KEY, read_seal, read_seal_key};
 
 /// Shorter passwords are allowed and not recommended (NIST SP 800-63B-4).
 const RECOMMENDED_LENGTH: usize = 15;
+
+/// Between two tries to read what others wrote.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Why IAM did not start, in one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +186,7 @@ pub async fn start(
     })?;
     let stored = storage::open(settings, lease).await?;
     let context = Arc::new(assemble(settings, mode, stored, clock, lifecycle).await?);
+    catch_up(&context).await;
     settle_first_admin(&context, token.as_ref()).await?;
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
     let bootstrap_available = bootstrap::is_available(&context).map_err(StartError::Seed)?;
@@ -209,6 +215,8 @@ async fn assemble(
         Arc::clone(&metrics),
         lifecycle,
     );
+    let nodes = Nodes::join(&journal, &feed, Arc::clone(&clock), lifecycle).await;
+    let nodes = nodes.map_err(|source| storage::unusable(settings, source))?;
     let audit = match settings.audit_file() {
         Some(path) => {
             let (journal, state, seal) = (Arc::clone(&journal), state.clone(), seal.clone());
@@ -237,10 +245,19 @@ async fn assemble(
         journal,
         writer,
         feed,
+        nodes,
         clock,
         mode,
         signing_key,
     })
+}
+
+/// Reads what was written before the other nodes waited for this one.
+async fn catch_up(context: &Context) {
+    while let Err(refused) = context.writer.freshen(Instant::now()).await {
+        tracing::warn!(%refused, "waiting for the cluster");
+        sleep(AGAIN).await;
+    }
 }
 
 fn read_token(settings: &IamSettings) -> Result<Option<SecretString>, StartError> {

@@ -28,6 +28,7 @@ impl Shown {
         self.metrics.hashes_running.set(level(running));
         self.metrics.hashes_waiting.set(level(waiting));
         self.metrics.gateways.set(level(context.feed.gateways()));
+        self.metrics.nodes.set(level(context.nodes.others() + 1));
         if let Ok(view) = context.state.view() {
             self.metrics.journal_seq.set(seq(view.position().seq.0));
         }

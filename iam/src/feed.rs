@@ -14,16 +14,18 @@ mod listeners;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tollgate_proto::iam::{Event, Mark, News, Poll};
 use tollgate_proto::ids::{JournalId, Seq};
 
+use crate::journal::Standing;
 use crate::metrics::Authority;
 use crate::state::{Read, State, StateError};
 pub use events::events;
 use listeners::Listeners;
+pub use receipt::Receipt;
 use receipt::Receipts;
-pub use receipt::{Among, Receipt};
 use recent::Recent;
 
 /// How long a poll waits for something to tell.
@@ -103,6 +105,28 @@ impl Feed {
         self.listeners.alive().len()
     }
 
+    /// Where the gateways stand.
+    pub fn standing(&self) -> Standing {
+        // First the newest: a gateway that comes after this look begins there.
+        let newest = self.recent.newest();
+        self.listeners.standing(newest)
+    }
+
+    /// Tells that a gateway was heard.
+    pub fn heard(&self) -> watch::Receiver<()> {
+        self.listeners.moved()
+    }
+
+    /// Tells the newest entry that was published.
+    pub fn published(&self) -> watch::Receiver<Seq> {
+        self.recent.published()
+    }
+
+    /// Whether anything follows from an entry behind `after`, up to `last`.
+    pub fn tells_between(&self, after: Seq, last: Seq) -> bool {
+        self.recent.tells_between(after, last)
+    }
+
     /// Whether anything follows from this entry.
     pub fn tells(&self, seq: Seq) -> bool {
         self.recent.tells(seq)
@@ -114,7 +138,7 @@ impl Feed {
     }
 
     /// The same to the end: those that have not marked it then trust nothing of before any more.
-    pub async fn last_receipt(&self, seq: Seq, among: Among) -> Receipt {
-        self.receipts.last(&self.listeners, seq, among).await
+    pub async fn last_receipt(&self, seq: Seq) -> Receipt {
+        self.receipts.last(&self.listeners, seq).await
     }
 }

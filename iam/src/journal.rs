@@ -22,6 +22,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 
+use tollgate_proto::iam::Ended;
 use tollgate_proto::ids::{JournalId, KeyId, Seq};
 use uuid::Uuid;
 
@@ -175,14 +176,28 @@ pub type SnapshotBytes = Box<dyn io::Read + Send>;
 /// What a node says of itself. A plain row, without order.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct NodeRow {
-    /// Which node.
+    /// Which node, from its start to its end.
     pub node: Uuid,
+    /// Its build.
+    pub version: String,
     /// The newest entry format that it reads.
     pub format: u16,
-    /// The entry that all its gateways have marked.
-    pub marked: Seq,
-    /// Moves while it lives.
+    /// Grows while it lives: of two rows the one with the higher beat is the newer.
     pub beat: u64,
+    /// Where its gateways stand.
+    pub standing: Standing,
+}
+
+/// Where the gateways of a node stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// The entry that all of them have marked; without any, the newest one that the node has.
+    pub marked: Seq,
+    /// How many there are.
+    pub gateways: usize,
+    /// What they ended because of recent entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
 }
 
 /// An engine that keeps the journal.

@@ -13,6 +13,7 @@ pub mod transport;
 pub mod operation;
 pub mod policy;
 pub mod commit;
+pub mod nodes;
 pub mod journal;
 pub mod feed;
 pub mod audit;

@@ -39,6 +39,8 @@ tollgate_runtime::metrics! {
         feed_polls: Counter,
         /// Gateways that were heard within `link.lease`.
         gateways: Gauge,
+        /// Nodes of IAM that were heard of within `link.lease`, this one among them.
+        nodes: Gauge,
         /// Changes that were answered before every gateway had heard of them: one hangs or is cut off.
         receipts_late: Counter,
     }

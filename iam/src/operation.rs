@@ -40,6 +40,7 @@ use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::last_used::LastUsed;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::passwords::Passwords;
 use crate::record::{Change, Outcome};
 use crate::refused::Refused;
@@ -60,6 +61,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What gateways hear of it.
     pub feed: Arc<Feed>,
+    /// Who else tells gateways of it.
+    pub nodes: Nodes,
     /// What leaves no entry is written down there.
     pub audit: Audit,
     /// Hashing.

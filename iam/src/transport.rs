@@ -63,7 +63,8 @@ impl Rim {
         let (feed, journal) = (&self.context.feed, self.context.journal.id());
         self.context.metrics.feed_polls.inc();
         let stop = &self.lifecycle.stop;
-        let age = || self.context.writer.age();
+        // Trust ends with whatever is older.
+        let age = || self.context.writer.age().max(self.context.nodes.age());
         feed.news(journal, poll, age, stop.cancelled()).await
     }
 

@@ -21,7 +21,7 @@ use crate::feed::Feed;
 use crate::journal::embedded::{self, Embedded};
 use crate::journal::{Journal, JournalError, replay};
 use crate::seal::{self, Seal};
-use crate::state::{State, StateError};
+use crate::state::State;
 use crate::tokens::key_file;
 
 /// The seal key's file in the data folder, unless a setting names another.
@@ -43,12 +43,20 @@ pub(super) async fn open(settings: &IamSettings, lease: Duration) -> Result<Stor
         JournalKind::Embedded => open_embedded(settings).await?,
         JournalKind::Cql => open_cql(settings).await?,
     };
-    let unreadable = |error: StateError| StartError::Journal {
-        folder: settings.data_dir.display().to_string(),
-        source: error.into(),
-    };
-    let feed = Feed::begin(&state, lease).map_err(unreadable)?;
+    let feed = Feed::begin(&state, lease).map_err(|error| unusable(settings, error.into()))?;
     Ok(Stored { journal, state, feed, seal, signing_key })
+}
+
+/// The journal that the settings name cannot be used.
+pub(super) fn unusable(settings: &IamSettings, source: JournalError) -> StartError {
+    let folder = settings.data_dir.display().to_string();
+    match (source, settings.journal) {
+        (JournalError::InUse, _) => StartError::InUse(folder),
+        (source, JournalKind::Embedded) => StartError::Journal { folder, source },
+        (source, JournalKind::Cql) => {
+            StartError::Cluster { keyspace: settings.cql.keyspace.to_string(), source }
+        }
+    }
 }
 
 type Opened = (Arc<dyn Journal>, State, Seal);
@@ -62,10 +70,7 @@ async fn open_cql(settings: &IamSettings) -> Result<Opened, StartError> {
         .map_err(|source| StartError::File { setting: "iam.data_dir", source })?;
     let seal = read_seal(settings, false)?;
     let access = Access::read(&settings.cql)?;
-    let unusable = |source| match source {
-        JournalError::InUse => StartError::InUse(folder.display().to_string()),
-        source => StartError::Cluster { keyspace: settings.cql.keyspace.to_string(), source },
-    };
+    let unusable = |source| unusable(settings, source);
     let journal = Box::pin(Cql::open(&settings.cql, &access, folder, None)).await;
     let journal = journal.map_err(unusable)?;
     let state = cache::open(folder, &journal, &seal).await.map_err(unusable)?;
@@ -80,7 +85,6 @@ async fn open_cql(_: &IamSettings) -> Result<Opened, StartError> {
 
 async fn open_embedded(settings: &IamSettings) -> Result<Opened, StartError> {
     let folder = &settings.data_dir;
-    let shown = folder.display().to_string();
     let file = |source| StartError::File { setting: "iam.data_dir", source };
     files::make_private_folder(folder).map_err(file)?;
     let path = folder.join(embedded::FILE);
@@ -93,10 +97,7 @@ async fn open_embedded(settings: &IamSettings) -> Result<Opened, StartError> {
         check_nothing_left(settings, &path)?;
     }
     let seal = read_seal(settings, is_new)?;
-    let unusable = |source| match source {
-        JournalError::InUse => StartError::InUse(shown.clone()),
-        source => StartError::Journal { folder: shown.clone(), source },
-    };
+    let unusable = |source| unusable(settings, source);
     let under = seal.clone();
     let open = move || {
         let (journal, state) = Embedded::open(&path)?;

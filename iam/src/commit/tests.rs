@@ -1,5 +1,3 @@
-mod failing;
-
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,6 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hash::Hash;
+use crate::journal::laws::failing::{Cut, Failing};
 use crate::journal::laws::{Node, digest_of_rows, seal};
 use crate::journal::replay;
 use crate::policy;
@@ -16,7 +15,6 @@ use crate::record::{
     ApiKey, Deployment, Grant, Password, PasswordHash, Role, Scope, Subject, User, What,
 };
 use crate::state;
-use failing::{Cut, Failing};
 use tollgate_proto::ids::GrantId;
 
 const LEASE: Duration = Duration::from_secs(5);

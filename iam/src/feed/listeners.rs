@@ -2,7 +2,7 @@
 //!
 //! A gateway that was not heard for the lease does not count: it trusts nothing any more.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +11,15 @@ use tokio::time::{Instant, timeout_at};
 use tollgate_proto::iam::Ended;
 use tollgate_proto::ids::{GatewayId, Seq};
 
+use crate::journal::Standing;
 use crate::metrics::Authority;
 
 /// Gateways that are remembered; beyond that, those that are silent are forgotten.
 const MOST: usize = 1_024;
 /// Entries of which it is remembered what a gateway ended.
 const REMEMBERED: usize = 256;
+/// Of how many entries other nodes are shown what was ended.
+const SHOWN: usize = 64;
 /// Entries whose way to the gateways is measured at once; more are not.
 const MEASURED: usize = 1_024;
 
@@ -126,6 +129,28 @@ impl Listeners {
         }
     }
 
+    /// Tells that one of them was heard.
+    pub(super) fn moved(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+
+    /// Where those who are alive stand; without any, at the `newest` entry.
+    pub(super) fn standing(&self, newest: Seq) -> Standing {
+        let (known, mut ended) = (self.known(), BTreeMap::<Seq, Ended>::new());
+        for one in known.gateways.values().flat_map(|listener| &listener.ended) {
+            let Ended { seq, closed, cancelled } = *one;
+            let sum = ended.entry(seq).or_insert(Ended { seq, closed: 0, cancelled: 0 });
+            sum.closed += closed;
+            sum.cancelled += cancelled;
+        }
+        let marked: Vec<_> = known.alive(self.lease).map(|(_, listener)| listener.marked).collect();
+        Standing {
+            marked: marked.iter().copied().min().unwrap_or(newest),
+            gateways: marked.len(),
+            ended: ended.into_values().rev().take(SHOWN).rev().collect(),
+        }
+    }
+
     /// Waits until something is so, looking again whenever one of them was heard. False: it was
     /// not, in time.
     pub(super) async fn until(&self, late: Instant, mut is_so: impl FnMut() -> bool) -> bool {
@@ -184,11 +209,11 @@ mod tests {
         let text = exposition.text().unwrap();
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim().parse::<f64>().unwrap()
+            line.trim().to_owned()
         };
-        let seconds = value("tollgate_revocation_seconds_sum");
-        let count = value("tollgate_revocation_seconds_count");
-        (count as u64, Duration::from_secs_f64(seconds))
+        let seconds = value("tollgate_revocation_seconds_sum").parse().unwrap();
+        let count = value("tollgate_revocation_seconds_count").parse().unwrap();
+        (count, Duration::from_secs_f64(seconds))
     }
 
     #[tokio::test(start_paused = true)]

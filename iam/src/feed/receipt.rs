@@ -13,7 +13,7 @@ use super::listeners::Listeners;
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// How far an entry has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Gateways that have marked it.
     pub marked: usize,
@@ -27,13 +27,18 @@ pub struct Receipt {
     pub took: Duration,
 }
 
-/// Which gateways are heard here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Among {
-    /// All that there are.
-    All,
-    /// Others ask other nodes.
-    Some,
+impl Receipt {
+    /// Of these gateways and those.
+    #[must_use]
+    pub fn and(self, others: &Self) -> Self {
+        Self {
+            marked: self.marked + others.marked,
+            behind: self.behind + others.behind,
+            closed: self.closed + others.closed,
+            cancelled: self.cancelled + others.cancelled,
+            took: self.took.max(others.took),
+        }
+    }
 }
 
 /// Whoever waits for receipts.
@@ -67,29 +72,15 @@ impl Receipts {
 
     /// Waits until all have marked an entry, or trust nothing any more; and until they have told
     /// what they ended because of it: that is so when none has more to tell than at its poll before.
-    /// Of gateways that ask other nodes nothing is known, but that they trust nothing of before when
-    /// the lease is over.
-    pub(super) async fn last(&self, listeners: &Listeners, seq: Seq, among: Among) -> Receipt {
+    pub(super) async fn last(&self, listeners: &Listeners, seq: Seq) -> Receipt {
         let (_waiting, alive) = (Waiting::among(&self.last), listeners.alive());
-        let over = Instant::now() + listeners.lease();
-        let receipt = self.settled(listeners, &alive, seq).await;
-        match among {
-            Among::All => receipt,
-            Among::Some => {
-                tokio::time::sleep_until(over).await;
-                Receipt { took: listeners.lease(), ..receipt }
-            }
-        }
-    }
-
-    async fn settled(&self, listeners: &Listeners, alive: &[GatewayId], seq: Seq) -> Receipt {
-        let marked = among(listeners, alive, seq, listeners.lease()).await;
+        let marked = among(listeners, &alive, seq, listeners.lease()).await;
         let (mut told, late) = (marked.clone(), Instant::now() + SETTLING);
         loop {
-            let before = polls(listeners, alive, seq);
-            let is_next = || polls(listeners, alive, seq).iter().zip(&before).all(|(a, b)| a > b);
+            let before = polls(listeners, &alive, seq);
+            let is_next = || polls(listeners, &alive, seq).iter().zip(&before).all(|(a, b)| a > b);
             let in_time = listeners.until(late, is_next).await;
-            let next = Receipt { took: marked.took, ..count(listeners, alive, seq) };
+            let next = Receipt { took: marked.took, ..count(listeners, &alive, seq) };
             if !in_time || next == told {
                 return next;
             }
@@ -192,7 +183,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_last_receipt_has_what_gateways_tell_after_they_have_marked() {
         let (listeners, receipts) = (Listeners::new(LEASE), Receipts::default());
-        let alone = receipts.last(&listeners, Seq(9), Among::All).await;
+        let alone = receipts.last(&listeners, Seq(9)).await;
         assert_eq!((alone.marked, alone.behind, alone.took), (0, 0, Duration::ZERO));
 
         listeners.heard(gateway(1), Some(Seq(8)), &[]);
@@ -206,7 +197,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let (receipt, ()) = tokio::join!(receipts.last(&listeners, Seq(9), Among::All), tell);
+        let (receipt, ()) = tokio::join!(receipts.last(&listeners, Seq(9)), tell);
         // The third poll had no more to tell of it, so no fourth was waited for.
         assert_eq!((receipt.closed, receipt.cancelled), (2, 3));
         assert_eq!((receipt.marked, receipt.behind, receipt.took), (1, 0, step));
@@ -220,15 +211,7 @@ mod tests {
             listeners.heard(gateway(number), Some(Seq(8)), &[]);
         }
         let tell = async { listeners.heard(gateway(2), Some(Seq(9)), &[]) };
-        let (receipt, ()) = tokio::join!(receipts.last(&listeners, Seq(9), Among::All), tell);
+        let (receipt, ()) = tokio::join!(receipts.last(&listeners, Seq(9)), tell);
         assert_eq!((receipt.marked, receipt.behind, receipt.took), (1, 1, LEASE));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn where_others_are_heard_by_other_nodes_the_lease_is_waited_out() {
-        let (listeners, receipts) = (Listeners::new(LEASE), Receipts::default());
-        let begun = Instant::now();
-        let receipt = receipts.last(&listeners, Seq(9), Among::Some).await;
-        assert_eq!((receipt.took, begun.elapsed()), (LEASE, LEASE));
     }
 }

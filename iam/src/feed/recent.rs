@@ -66,6 +66,23 @@ impl Recent {
         (kept.newest, told)
     }
 
+    /// Tells the newest entry, from now on.
+    pub(super) fn published(&self) -> watch::Receiver<Seq> {
+        self.newest.subscribe()
+    }
+
+    /// The newest entry.
+    pub(super) fn newest(&self) -> Seq {
+        self.kept().newest
+    }
+
+    /// Whether there are events of entries behind `after`, up to `last`.
+    pub(super) fn tells_between(&self, after: Seq, last: Seq) -> bool {
+        let kept = self.kept();
+        let first = kept.events.partition_point(|event| event.seq <= after);
+        kept.events.get(first).is_some_and(|event| event.seq <= last)
+    }
+
     pub(super) fn tells(&self, seq: Seq) -> bool {
         self.kept().events.binary_search_by_key(&seq, |event| event.seq).is_ok()
     }

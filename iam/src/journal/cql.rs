@@ -184,7 +184,8 @@ impl Journal for Cql {
     fn put_node(&self, node: NodeRow) -> Later<'_, ()> {
         Box::pin(async move {
             let row = serde_json::to_vec(&node).map_err(failed)?;
-            self.run(&self.statements.put_node, (node.node, row)).await.map(drop)
+            let beat = i64::try_from(node.beat).map_err(failed)?;
+            self.run(&self.statements.put_node, (node.node, row, beat)).await.map(drop)
         })
     }
 

@@ -1,5 +1,6 @@
 //! The laws of a journal, as functions over whatever engine.
 
+pub(crate) mod failing;
 mod sharing;
 #[cfg(feature = "cql")]
 pub(crate) mod cluster;
@@ -7,13 +8,14 @@ pub(crate) mod cluster;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tollgate_proto::iam::Ended;
 use tollgate_proto::ids::{JournalId, KeyId, OperationId, Seq};
 use uuid::Uuid;
 
 use super::embedded::Embedded;
 use super::entry::{Act, Entry, FORMAT, Row};
 use super::snapshot::Snapshot;
-use super::{Base, Committed, Journal, JournalError, NodeRow, replay, snapshot};
+use super::{Base, Committed, Journal, JournalError, NodeRow, Standing, replay, snapshot};
 use crate::hash::Digest;
 use crate::record::{Change, Done, Outcome, Workspace};
 use crate::seal::Seal;
@@ -251,7 +253,12 @@ async fn a_broken_snapshot_is_passed_over(node: &Node) {
 /// What has no order is kept beside it.
 async fn rows_aside_are_kept(node: &Node) {
     let journal = &node.journal;
-    let row = |beat| NodeRow { node: Uuid::nil(), format: FORMAT, marked: Seq(0), beat };
+    let ended = vec![Ended { seq: Seq(3), closed: 1, cancelled: 2 }];
+    let row = |beat| {
+        let standing = Standing { marked: Seq(4), gateways: 2, ended: ended.clone() };
+        let version = "1.2.3".to_owned();
+        NodeRow { node: Uuid::nil(), version, format: FORMAT, beat, standing }
+    };
     for beat in [1, 2] {
         journal.put_node(row(beat)).await.unwrap();
         assert_eq!(journal.nodes().await.unwrap(), [row(beat)]);

@@ -10,7 +10,7 @@ use tollgate_proto::ids::Seq;
 
 use super::{Answered, Context, Request};
 use crate::audit;
-use crate::feed::{self, Among};
+use crate::feed;
 use crate::record::Change;
 
 /// How long an answer waits for gateways to hear what moved.
@@ -34,16 +34,18 @@ pub(super) async fn follow(context: &Context, request: &Request, answered: &mut 
 
 /// Whoever was told that it is done shall not see it otherwise.
 async fn hear(context: &Context, seq: Seq) {
-    if context.feed.receipt(seq, USUAL).await.behind > 0 {
+    let (own, others) =
+        tokio::join!(context.feed.receipt(seq, USUAL), context.nodes.receipt(seq, USUAL));
+    if own.and(&others).behind > 0 {
         context.metrics.receipts_late.inc();
     }
 }
 
 /// Waits until no gateway uses anything of before.
 async fn wait(context: &Context, seq: Seq) -> Receipt {
-    let among = if context.journal.is_shared() { Among::Some } else { Among::All };
-    let feed::Receipt { marked, behind, closed, cancelled, took } =
-        context.feed.last_receipt(seq, among).await;
+    let (own, others) =
+        tokio::join!(context.feed.last_receipt(seq), context.nodes.last_receipt(seq));
+    let feed::Receipt { marked, behind, closed, cancelled, took } = own.and(&others);
     Receipt {
         gateways_marked: marked as u64,
         gateways_silent: behind as u64,

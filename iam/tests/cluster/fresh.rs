@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tollgate_proto::iam::{FEED_PATH, Mark, Moved, News, Poll, RefusalKind};
 use tollgate_proto::ids::GatewayId;
@@ -62,6 +63,41 @@ async fn gateways_of_another_node_hear_of_a_change_within_a_quarter_of_a_second(
         took.sort();
         let most = took[took.len() * 3 / 4];
         assert!(most <= Duration::from_millis(250), "{took:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_changes_something_is_answered_when_gateways_of_another_node_know() {
+    Keyspace::lend(async |keyspace| {
+        let (one, two) = (node(keyspace).await, node(keyspace).await);
+        let admin = one.claim().await;
+        let (telling, told) = watch::channel(Vec::new());
+        let listen = async {
+            let mut head = poll(&two, None).await.head;
+            loop {
+                let news = poll(&two, Some(head)).await;
+                head = news.head;
+                let moved = news.events.into_iter().map(|event| event.moved);
+                telling.send_modify(|moves| moves.extend(moved));
+            }
+        };
+        let change = async {
+            let (mut in_time, mut took) = (0, Vec::new());
+            for n in 0..20 {
+                let (id, begun) = (format!("w{n}"), Instant::now());
+                one.workspace(&admin, &id).await;
+                took.push(begun.elapsed());
+                let expected = Moved::Workspace { id: id.parse().unwrap() };
+                in_time += usize::from(told.borrow().contains(&expected));
+            }
+            (in_time, took)
+        };
+        // The first never ends. A slow machine may take longer than anybody waits.
+        tokio::select! {
+            () = listen => {}
+            (in_time, took) = change => assert!(in_time >= 15, "{in_time} of 20 in {took:?}"),
+        }
     })
     .await;
 }

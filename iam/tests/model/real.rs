@@ -15,6 +15,7 @@ use tollgate_iam::hash::Hash;
 use tollgate_iam::journal::embedded::Embedded;
 use tollgate_iam::journal::entry::{Act, Entry, FORMAT, Row};
 use tollgate_iam::journal::{Committed, Journal, replay};
+use tollgate_iam::nodes::Nodes;
 use tollgate_iam::operation::Context;
 use tollgate_iam::passwords::Passwords;
 use tollgate_iam::passwords::pool::{Pool, Work};
@@ -98,6 +99,7 @@ pub(crate) fn context(
             life,
         ),
         metrics: Arc::default(),
+        nodes: Nodes::ALONE,
         feed,
         passwords: Passwords::new(PASSWORDS, pool).unwrap(),
         throttle: Throttle::new(Arc::clone(&shared)),

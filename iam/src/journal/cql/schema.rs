@@ -22,7 +22,7 @@ const VERSIONS: [&[&str]; 1] = [&[
      body blob, PRIMARY KEY (bucket, seq))",
     "CREATE TABLE IF NOT EXISTS ks.snapshots (snapshot uuid, slab int, part int, bytes blob, \
      PRIMARY KEY ((snapshot, slab), part))",
-    "CREATE TABLE IF NOT EXISTS ks.nodes (node uuid PRIMARY KEY, row blob)",
+    "CREATE TABLE IF NOT EXISTS ks.nodes (part int, node uuid, row blob, PRIMARY KEY (part, node))",
     "CREATE TABLE IF NOT EXISTS ks.last_used (key uuid PRIMARY KEY, at_ms bigint)",
 ]];
 const META: &str = "CREATE TABLE IF NOT EXISTS ks.meta (name text PRIMARY KEY, value blob)";

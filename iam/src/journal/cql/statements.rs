@@ -82,8 +82,13 @@ impl Statements {
             )
             .await?,
             slabs: prepare_idempotent("SELECT DISTINCT snapshot, slab FROM ks.snapshots").await?,
-            put_node: prepare_idempotent("INSERT INTO ks.nodes (node, row) VALUES (?, ?)").await?,
-            nodes: prepare_idempotent("SELECT row FROM ks.nodes").await?,
+            // Of a node that is gone nobody hears for long.
+            put_node: prepare_idempotent(
+                "INSERT INTO ks.nodes (part, node, row) VALUES (0, ?, ?) \
+                 USING TIMESTAMP ? AND TTL 600",
+            )
+            .await?,
+            nodes: prepare_idempotent("SELECT row FROM ks.nodes WHERE part = 0").await?,
             put_last_used: prepare_idempotent(
                 "INSERT INTO ks.last_used (key, at_ms) VALUES (?, ?)",
             )

@@ -31,9 +31,6 @@ macro_rules! the_rest_is_inside {
         fn truncate(&self, base: Base) -> Later<'_, ()> {
             self.0.truncate(base)
         }
-        fn put_node(&self, node: NodeRow) -> Later<'_, ()> {
-            self.0.put_node(node)
-        }
         fn nodes(&self) -> Later<'_, Vec<NodeRow>> {
             self.0.nodes()
         }
@@ -48,11 +45,15 @@ macro_rules! the_rest_is_inside {
 
 /// A journal whose disk is full.
 #[derive(Debug)]
-pub(super) struct Failing(pub(super) Arc<dyn Journal>);
+pub(crate) struct Failing(pub(crate) Arc<dyn Journal>);
 
 /// A journal whose cluster is away.
 #[derive(Debug)]
-pub(super) struct Cut(pub(super) Arc<dyn Journal>);
+pub(crate) struct Cut(pub(crate) Arc<dyn Journal>);
+
+/// A journal to which a node can say nothing about itself.
+#[derive(Debug)]
+pub(crate) struct Mute(pub(crate) Arc<dyn Journal>);
 
 impl Journal for Failing {
     fn commit(&self, _: Open, _: Row) -> Later<'_, Committed> {
@@ -62,6 +63,9 @@ impl Journal for Failing {
     fn read(&self, after: Seq, limit: usize) -> Later<'_, Vec<Row>> {
         self.0.read(after, limit)
     }
+    fn put_node(&self, node: NodeRow) -> Later<'_, ()> {
+        self.0.put_node(node)
+    }
     the_rest_is_inside!();
 }
 
@@ -70,6 +74,22 @@ impl Journal for Cut {
         Box::pin(async { Err(away()) })
     }
     fn read(&self, _: Seq, _: usize) -> Later<'_, Vec<Row>> {
+        Box::pin(async { Err(away()) })
+    }
+    fn put_node(&self, _: NodeRow) -> Later<'_, ()> {
+        Box::pin(async { Err(away()) })
+    }
+    the_rest_is_inside!();
+}
+
+impl Journal for Mute {
+    fn commit(&self, open: Open, row: Row) -> Later<'_, Committed> {
+        self.0.commit(open, row)
+    }
+    fn read(&self, after: Seq, limit: usize) -> Later<'_, Vec<Row>> {
+        self.0.read(after, limit)
+    }
+    fn put_node(&self, _: NodeRow) -> Later<'_, ()> {
         Box::pin(async { Err(away()) })
     }
     the_rest_is_inside!();

@@ -1,0 +1,150 @@
+//! What the other nodes say of themselves: looked at now and then, and all the time while somebody
+//! waits for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tollgate_proto::ids::Seq;
+use uuid::Uuid;
+
+use crate::feed::Receipt;
+use crate::journal::{Journal, NodeRow};
+
+/// Between two looks while somebody waits.
+const SOON: Duration = Duration::from_millis(10);
+
+/// Those who wait.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    count: AtomicUsize,
+    more: Notify,
+}
+
+/// One of them, until it is dropped.
+pub(super) struct One<'a>(&'a Waiting);
+
+impl Waiting {
+    pub(super) fn one_more(&self) -> One<'_> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.more.notify_one();
+        One(self)
+    }
+
+    fn is_any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for One<'_> {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Another node, and when its row was last seen to move.
+#[derive(Debug, Clone)]
+struct Other {
+    row: NodeRow,
+    moved: Instant,
+}
+
+/// What was seen, and when that look began. None: nobody has looked.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    began: Option<Instant>,
+    others: Vec<Other>,
+}
+
+impl Known {
+    pub(super) const fn nothing() -> Self {
+        Self { began: None, others: Vec::new() }
+    }
+
+    /// What was seen of nodes whose row moved within the lease, by this node's own clock.
+    pub(super) fn alive(&self, lease: Duration) -> impl Iterator<Item = &NodeRow> {
+        let is_alive = move |other: &&Other| other.moved.elapsed() < lease;
+        self.others.iter().filter(is_alive).map(|other| &other.row)
+    }
+
+    /// How far an entry has come that was written before `since`.
+    pub(super) fn receipt(&self, seq: Seq, since: Instant, lease: Duration) -> Receipt {
+        let mut receipt = Receipt::default();
+        for NodeRow { standing, .. } in self.alive(lease) {
+            if standing.marked >= seq {
+                receipt.marked += standing.gateways;
+            } else {
+                receipt.behind += standing.gateways.max(1);
+            }
+            for ended in standing.ended.iter().filter(|ended| ended.seq == seq) {
+                receipt.closed += ended.closed;
+                receipt.cancelled += ended.cancelled;
+            }
+        }
+        // Who was not there before may be there by now.
+        if self.began.is_none_or(|began| began < since) {
+            receipt.behind = receipt.behind.max(1);
+        }
+        receipt
+    }
+}
+
+pub(super) struct Look {
+    node: Uuid,
+    journal: Arc<dyn Journal>,
+    waiting: Arc<Waiting>,
+    /// Beats that were seen, and when they were new.
+    beats: HashMap<Uuid, (u64, Instant)>,
+}
+
+impl Look {
+    pub(super) fn new(node: Uuid, journal: Arc<dyn Journal>, waiting: Arc<Waiting>) -> Self {
+        Self { node, journal, waiting, beats: HashMap::new() }
+    }
+
+    /// Goes on until the stop.
+    pub(super) async fn keep(
+        mut self,
+        period: Duration,
+        knowing: watch::Sender<Known>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let began = Instant::now();
+            match self.journal.nodes().await {
+                Ok(rows) => {
+                    let known = self.see(began, rows);
+                    knowing.send_replace(known);
+                }
+                // Whoever waits takes it that not all have heard.
+                Err(error) => tracing::debug!(%error, "the rows of the nodes were not read"),
+            }
+            let pause = if self.waiting.is_any() { SOON } else { period };
+            // All of them only wait.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.waiting.more.notified() => {}
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    fn see(&mut self, began: Instant, rows: Vec<NodeRow>) -> Known {
+        let before = std::mem::take(&mut self.beats);
+        let mut others = Vec::new();
+        for row in rows.into_iter().filter(|row| row.node != self.node) {
+            let moved = match before.get(&row.node) {
+                Some((beat, moved)) if *beat == row.beat => *moved,
+                Some(_) | None => Instant::now(),
+            };
+            self.beats.insert(row.node, (row.beat, moved));
+            others.push(Other { row, moved });
+        }
+        Known { began: Some(began), others }
+    }
+}

@@ -7,13 +7,12 @@ pub mod key_file;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::{SigningKey as PrivateKey, VerifyingKey};
 use secrecy::SecretString;
-use serde::Serialize;
 use tollgate_proto::ids::{JournalId, SessionId, UserId, WorkspaceId};
-use tollgate_proto::jwt::{self, Claims, Expect, KeyName, Minter, TokenError, TokenKind, Verified};
+use tollgate_proto::jwt::{
+    self, Claims, Expect, Jwk, Jwks, KeyName, Minter, TokenError, TokenKind, Verified,
+};
 use zeroize::Zeroizing;
 
 use crate::draw;
@@ -118,6 +117,7 @@ impl Tokens {
             exp: expires_s,
             jti: session.id,
             ae: session.auth_epoch,
+            seq: Some(from.position().seq),
             user_context: minted.and_then(|minted| minted.user_context.clone()),
             act: minted.map(|minted| minted.by),
         };
@@ -181,35 +181,8 @@ impl Tokens {
     /// The public keys that verify now, as a JWK set (RFC 7517, 8037).
     pub fn jwks(&self, from: &dyn Read, now_ms: u64) -> Result<String, Refused> {
         let keys = state::signing_keys(from)?;
-        let keys = keys.iter().filter(|key| self.verifies(key, now_ms)).map(Jwk::of).collect();
+        let keys = keys.iter().filter(|key| self.verifies(key, now_ms));
+        let keys = keys.map(|key| Jwk::of(key.name, &key.public.0)).collect();
         serde_json::to_string(&Jwks { keys }).map_err(Refused::internal)
-    }
-}
-
-#[derive(Serialize)]
-struct Jwks {
-    keys: Vec<Jwk>,
-}
-
-#[derive(Serialize)]
-struct Jwk {
-    kty: &'static str,
-    crv: &'static str,
-    r#use: &'static str,
-    alg: &'static str,
-    kid: String,
-    x: String,
-}
-
-impl Jwk {
-    fn of(key: &SigningKey) -> Self {
-        Self {
-            kty: "OKP",
-            crv: "Ed25519",
-            r#use: "sig",
-            alg: "EdDSA",
-            kid: key.name.to_string(),
-            x: BASE64.encode(key.public.0),
-        }
     }
 }

@@ -4,14 +4,18 @@
 //! token breaks, for the log only: outside, every refusal looks alike.
 //! Never: a key, an algorithm or a URL taken from the token.
 
+mod jwks;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer};
+pub use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 pub use crate::ids::KeyName;
-use crate::ids::{JournalId, SessionId, UserId, WorkspaceId};
+use crate::ids::{JournalId, Seq, SessionId, UserId, WorkspaceId};
 use crate::json::{Limits, Object};
+pub use jwks::{Jwk, Jwks};
 
 /// How far clocks may differ, in seconds.
 pub const LEEWAY: u64 = 5;
@@ -63,6 +67,10 @@ pub struct Claims {
     pub jti: SessionId,
     /// The user's credential epoch.
     pub ae: u64,
+    /// The journal's newest entry before it was issued: what ended its session came later. Tokens of
+    /// old do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
     /// Minted: the text of a JSON object for the backends, which is the claim itself.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "raw")]
     pub user_context: Option<String>,
@@ -71,8 +79,28 @@ pub struct Claims {
     pub act: Option<Minter>,
 }
 
+impl Claims {
+    /// Whether this is what is expected.
+    pub fn check(&self, expect: Expect<'_>) -> Result<(), TokenError> {
+        if self.iss != expect.issuer || self.aud != expect.audience {
+            return Err(TokenError::Audience);
+        }
+        if self.exp + LEEWAY <= expect.now {
+            return Err(TokenError::Expired);
+        }
+        let latest = expect.now + LEEWAY;
+        if self.nbf > latest || self.iat > latest {
+            return Err(TokenError::Time);
+        }
+        match self.exp.checked_sub(self.iat) {
+            Some(life) if life <= expect.max_life => Ok(()),
+            _ => Err(TokenError::Time),
+        }
+    }
+}
+
 /// Who minted a token, as it was then: the token dies with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Minter {
     /// The user.
     pub sub: UserId,
@@ -151,29 +179,61 @@ pub fn verify(
     key_of: impl FnOnce(KeyName) -> Option<VerifyingKey>,
     expect: Expect<'_>,
 ) -> Result<Verified, TokenError> {
-    if token.len() > MAX_TOKEN {
-        return Err(TokenError::Form);
+    let token = Unverified::read(token)?;
+    token.check_signature(&key_of(token.key).ok_or(TokenError::Key)?)?;
+    let claims = token.claims()?;
+    claims.check(expect)?;
+    Ok(Verified { kind: token.kind, key: token.key, claims })
+}
+
+/// A token of the right form, whose signature nobody has checked: for whoever must know first
+/// whether the check is worth while.
+#[derive(Debug)]
+pub struct Unverified<'a> {
+    kind: TokenKind,
+    key: KeyName,
+    signed: &'a str,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl<'a> Unverified<'a> {
+    /// Reads form and header.
+    pub fn read(token: &'a str) -> Result<Self, TokenError> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::Form);
+        }
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(TokenError::Form);
+        };
+        let decode = |part: &str| BASE64.decode(part).map_err(|_| TokenError::Form);
+        let signed = token.get(..header.len() + 1 + payload.len()).ok_or(TokenError::Form)?;
+        let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
+        let (kind, key) = read_header(&header)?;
+        Ok(Self { kind, key, signed, payload, signature })
     }
-    let mut parts = token.split('.');
-    let (Some(header), Some(payload), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(TokenError::Form);
-    };
-    let decode = |part: &str| BASE64.decode(part).map_err(|_| TokenError::Form);
-    let (header_bytes, payload_bytes, signature_bytes) =
-        (decode(header)?, decode(payload)?, decode(signature)?);
 
-    let (kind, name) = read_header(&header_bytes)?;
-    let key = key_of(name).ok_or(TokenError::Key)?;
-    let signature = Signature::from_slice(&signature_bytes).map_err(|_| TokenError::Signature)?;
-    let signed = &token[..header.len() + 1 + payload.len()];
-    key.verify_strict(signed.as_bytes(), &signature).map_err(|_| TokenError::Signature)?;
+    /// The key that it names.
+    pub fn key(&self) -> KeyName {
+        self.key
+    }
 
-    let claims = read_claims(&payload_bytes)?;
-    check_kind(kind, &claims)?;
-    check_claims(&claims, expect)?;
-    Ok(Verified { kind, key: name, claims })
+    /// Whether it was signed with this key.
+    pub fn check_signature(&self, key: &VerifyingKey) -> Result<(), TokenError> {
+        let signature =
+            Signature::from_slice(&self.signature).map_err(|_| TokenError::Signature)?;
+        key.verify_strict(self.signed.as_bytes(), &signature).map_err(|_| TokenError::Signature)
+    }
+
+    /// What it says: worth nothing without its signature.
+    pub fn claims(&self) -> Result<Claims, TokenError> {
+        let claims = read_claims(&self.payload)?;
+        check_kind(self.kind, &claims)?;
+        Ok(claims)
+    }
 }
 
 fn read_header(bytes: &[u8]) -> Result<(TokenKind, KeyName), TokenError> {
@@ -204,7 +264,8 @@ fn read_claims(bytes: &[u8]) -> Result<Claims, TokenError> {
     Object::parse(text, Limits::FRIEND).map_err(|_| TokenError::Claims)?;
     let claims: Claims = serde_json::from_str(text).map_err(|_| TokenError::Claims)?;
     let minter_epoch = claims.act.map_or(0, |minter| minter.ae);
-    let integers = [claims.iat, claims.nbf, claims.exp, claims.ae, minter_epoch];
+    let Seq(seq) = claims.seq.unwrap_or_default();
+    let integers = [claims.iat, claims.nbf, claims.exp, claims.ae, seq, minter_epoch];
     if integers.iter().any(|number| *number > MAX_INTEGER) {
         return Err(TokenError::Claims);
     }
@@ -218,23 +279,6 @@ fn check_kind(kind: TokenKind, claims: &Claims) -> Result<(), TokenError> {
         TokenKind::Minted => claims.act.is_some(),
     };
     if fits { Ok(()) } else { Err(TokenError::Claims) }
-}
-
-fn check_claims(claims: &Claims, expect: Expect<'_>) -> Result<(), TokenError> {
-    if claims.iss != expect.issuer || claims.aud != expect.audience {
-        return Err(TokenError::Audience);
-    }
-    if claims.exp + LEEWAY <= expect.now {
-        return Err(TokenError::Expired);
-    }
-    let latest = expect.now + LEEWAY;
-    if claims.nbf > latest || claims.iat > latest {
-        return Err(TokenError::Time);
-    }
-    match claims.exp.checked_sub(claims.iat) {
-        Some(life) if life <= expect.max_life => Ok(()),
-        _ => Err(TokenError::Time),
-    }
 }
 
 /// JSON inside JSON, without quotes around it.

@@ -24,6 +24,7 @@ fn claims() -> Claims {
         exp: NOW + 3_600,
         jti: SessionId(Uuid::from_u128(3)),
         ae: 1,
+        seq: Some(Seq(9)),
         user_context: None,
         act: None,
     }
@@ -109,6 +110,9 @@ fn claim_rules() {
         (&exp, r#""exp":9007199254740993"#),
         (&exp, r#""x":1"#),
         (r#""ae":1"#, r#""ae":1,"ae":1"#),
+        (r#""seq":9"#, r#""seq":9,"seq":9"#),
+        (r#""seq":9"#, r#""seq":-9"#),
+        (r#""seq":9"#, r#""seq":9007199254740993"#),
         (r#""ae":1"#, r#""ae":1,"x":1,"x":2"#),
         (r#""iss""#, r#""iss2""#),
         (r#""jti""#, r#""jtj""#),
@@ -117,6 +121,7 @@ fn claim_rules() {
     ] {
         assert_eq!(with(from, to), Err(TokenError::Claims), "{to}");
     }
+    assert!(with(r#","seq":9"#, "").is_ok(), "a token of old");
     assert_eq!(with("tollgate-iam", "tollgate-iam2"), Err(TokenError::Audience));
     assert_eq!(with("000000000001", "000000000009"), Err(TokenError::Audience));
     assert_eq!(with(&exp, &format!(r#""exp":{}"#, NOW + 86_401)), Err(TokenError::Time));

@@ -124,7 +124,8 @@ pub async fn start(
         probes::serve(admin, "gateway.admin_listen", readiness.clone(), life).await?;
     let address = listener.local_addr()?;
 
-    let questions = Arc::new(Questions::new(iam, link.lease.0, Arc::clone(&metrics)));
+    let questions =
+        Arc::new(Questions::new(iam, link.lease.0, clock.clone(), Arc::clone(&metrics)));
     life.tasks.spawn(Arc::clone(&questions).listen(life.clone()));
     let rules = make_rules(settings, checked, Arc::clone(&questions), None, life);
     let handles = Arc::new(Handles {

@@ -8,6 +8,8 @@
 
 mod asking;
 mod flights;
+mod keys;
+mod families;
 pub(crate) mod cache;
 pub(crate) mod heard;
 pub(crate) mod feed;
@@ -18,18 +20,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use tollgate_proto::iam::{
     Actor, Answer, Check, Client, Decision, Identity, News, Operation, Order, Outcome, Poll,
     Question, Refusal, RefusalKind, Reply,
 };
 use tollgate_proto::ids::UserId;
+use tollgate_proto::jwt::Jwks;
+use tollgate_proto::key;
+use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::metrics::{Cached, Found, Metrics};
 use asking::{Asking, For, Said, Told, Unsaid, is_transient, settle, unexpected};
 use cache::{Cache, CredentialKey, Decided, DecisionKey, Known};
+use families::Families;
 use flights::Flights;
 use pace::Pace;
 
@@ -46,6 +52,9 @@ pub(crate) trait Iam: Send + Sync {
         question: Question,
         client: &'a Client,
     ) -> BoxFuture<'a, Result<Answer, Unreachable>>;
+
+    /// Reads the public keys of session tokens.
+    fn keys(&self) -> BoxFuture<'_, Result<Jwks, Unreachable>>;
 
     /// Asks for news.
     fn poll(&self, poll: Poll) -> BoxFuture<'_, Result<News, Unreachable>>;
@@ -110,17 +119,24 @@ pub(crate) struct Questions {
     cache: Cache,
     judging: Flights<CredentialKey, Told<Arc<Identity>>>,
     deciding: Flights<DecisionKey, Told<Decision>>,
+    families: Families,
     pace: Pace,
 }
 
 impl Questions {
-    pub(crate) fn new(iam: Arc<dyn Iam>, lease: Duration, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        iam: Arc<dyn Iam>,
+        lease: Duration,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             asking: Asking::new(iam, metrics),
             lease,
             cache: Cache::new(lease),
             judging: Flights::default(),
             deciding: Flights::default(),
+            families: Families::new(lease, clock),
             pace: Pace::default(),
         }
     }
@@ -155,6 +171,9 @@ impl Questions {
         if let Some(known) = self.count_look_up(Cached::Identity, self.cache.identity(&key)) {
             return Ok(known);
         }
+        if let Some(known) = self.judge(key, credential).await {
+            return Ok(known);
+        }
         let ask = || {
             let question = Question::Authenticate { credential: credential.clone() };
             self.asking.ask_for_all(question, client, |outcome| match outcome {
@@ -163,16 +182,36 @@ impl Questions {
             })
         };
         let take = |said: Said<_>, whose| {
-            let known = Known { identity: said.what, said: said.mark };
-            let is_kept = self.cache.keep_identity(key, &known, said.asked);
-            let is_good = whose == For::Asker || self.cache.is_trusted(Instant::now());
-            (is_kept && is_good).then_some(known)
+            let known = self.take(key, &said, whose)?;
+            if whose == For::Asker {
+                self.families.learn(credential.expose_secret(), &said);
+            }
+            Some(known)
         };
         let kept = || self.cache.identity(&key);
         settle(&self.judging, &key, kept, ask, take).await.map_err(|reason| match reason {
             Unsaid::Refused => NotAuthenticated::Refused("refused by iam"),
             Unsaid::Unreachable(reason) => reason.into(),
         })
+    }
+
+    /// Whose session token this is, if that follows from what IAM said about others.
+    async fn judge(&self, key: CredentialKey, credential: &SecretString) -> Option<Known> {
+        let text = credential.expose_secret();
+        if text.starts_with(key::PREFIX) || !self.cache.is_trusted(Instant::now()) {
+            return None;
+        }
+        let said = self.families.identify(text, self.cache.heard(), &self.asking).await;
+        let known = said.and_then(|said| self.take(key, &said, For::Another));
+        self.count_look_up(Cached::Family, known)
+    }
+
+    /// Keeps what was said, if it holds. What was asked for another must be good as what is kept.
+    fn take(&self, key: CredentialKey, said: &Said<Arc<Identity>>, whose: For) -> Option<Known> {
+        let known = Known { identity: Arc::clone(&said.what), said: said.mark };
+        let is_kept = self.cache.keep_identity(key, &known, said.asked);
+        let is_good = whose == For::Asker || self.cache.identity(&key).is_some();
+        (is_kept && is_good).then_some(known)
     }
 
     /// May this identity do that?
@@ -213,6 +252,7 @@ impl Questions {
 
     /// Forgets everything about an actor, here and wherever a decision was kept.
     pub(crate) fn forget(&self, actor: &Actor) {
+        self.families.forget(actor);
         self.cache.forget(actor);
     }
 

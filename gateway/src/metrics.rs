@@ -197,6 +197,8 @@ tollgate_runtime::label! {
     /// What is kept of what IAM said.
     pub(crate) enum Cached, "cache" {
         Identity = "identity",
+        /// What it said about other tokens of a user.
+        Family = "family",
         Decision = "decision",
     }
 }

@@ -24,6 +24,7 @@ mod revocation;
 mod sdk;
 mod seats;
 mod sent_to_iam;
+mod session_tokens;
 mod streams;
 mod tls;
 mod trustgraph_cli;

@@ -7,7 +7,7 @@ use tollgate_proto::resource::Resource;
 
 use super::*;
 use crate::auth::authenticate;
-use crate::iam::table::{TableIam, identity, questions, tell};
+use crate::iam::table::{self, TableIam, identity, questions, tell};
 use crate::iam::{NotAuthenticated, NotDone};
 
 const KEY: &str = "tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT2";
@@ -103,7 +103,7 @@ async fn what_moved_is_asked_again_and_by_answers_that_know_of_it() {
 #[tokio::test(start_paused = true)]
 async fn nothing_kept_is_used_when_the_feed_is_lost() {
     let iam = Arc::new(TableIam::knowing(&[(KEY, identity("ann"))]));
-    let questions = Questions::new(iam.clone(), LEASE, Arc::default());
+    let questions = table::unheard(iam.clone(), LEASE);
     for asked in 1..3 {
         ask(&questions, Some("ann"), on("home")).await.unwrap();
         authenticate(&questions, Some(&KEY.into()), &Client::default()).await.unwrap();

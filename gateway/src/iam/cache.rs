@@ -149,7 +149,7 @@ pub(crate) fn decision_key(identity: &Identity, check: &Check) -> DecisionKey {
 }
 
 /// A bounded map whose entries end. The lock is never held across an await.
-struct Table<K, V>(Mutex<HashMap<K, (V, Instant)>>);
+pub(super) struct Table<K, V>(Mutex<HashMap<K, (V, Instant)>>);
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
@@ -159,18 +159,18 @@ impl<K, V> Default for Table<K, V> {
 
 impl<K: Eq + Hash, V: Clone> Table<K, V> {
     /// A value, and when it ends.
-    fn find(&self, key: &K) -> Option<(V, Instant)> {
+    pub(super) fn find(&self, key: &K) -> Option<(V, Instant)> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.get(key).filter(|(_, until)| *until > Instant::now()).cloned()
     }
 
-    fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
+    pub(super) fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|key, (value, _)| keep(key, value));
     }
 
     /// Keeps a value until then.
-    fn put(&self, key: K, value: V, until: Instant) {
+    pub(super) fn put(&self, key: K, value: V, until: Instant) {
         let now = Instant::now();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES {

@@ -124,6 +124,18 @@ impl Heard {
         self.holds(said, subjects_of(actor).chain(rights))
     }
 
+    /// The place at which a session can be said to live that was opened behind another: what ended it
+    /// would have been heard, and nothing was. `said` is that of what else it rests on. What was not
+    /// heard yet may have ended it before that place, so it comes no later than the news. None: only
+    /// IAM knows.
+    pub(crate) fn vouches(&self, session: SessionId, opened: Seq, said: Mark) -> Option<Mark> {
+        let moves = self.moves();
+        let head = moves.head?;
+        let lives = moves.floor <= opened && !moves.last.contains_key(&Subject::Session(session));
+        (lives && said.journal == head.journal)
+            .then(|| Mark { seq: said.seq.min(head.seq), ..said })
+    }
+
     fn holds(&self, said: Mark, mut subjects: impl Iterator<Item = Subject>) -> bool {
         let moves = self.moves();
         // Before anything was heard there is nothing that it could be older than.

@@ -11,20 +11,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hyper::StatusCode;
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tollgate_proto::iam::{Answer, CALL_PATH, Call, Client, FEED_PATH, Mark, News, Poll, Question};
+use tollgate_proto::iam::{
+    Answer, CALL_PATH, Call, Client, FEED_PATH, JWKS_PATH, Mark, News, Poll, Question,
+};
 use tollgate_proto::ids::OperationId;
+use tollgate_proto::jwt::Jwks;
 use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
 
 use super::{Iam, Unreachable};
-use crate::upstream::{Address, Bounds, Failure, Upstream};
+use crate::upstream::{self, Address, Bounds, Failure, Place, RequestBody, Upstream};
 
 /// The longest answer that is read: a list of every user of a large deployment.
 const MAX_ANSWER: usize = 64 << 20;
@@ -37,6 +41,9 @@ const MAX_WAITING: usize = 4;
 
 /// How long a poll may take: IAM holds it for a quarter of a second.
 const POLL_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the public keys may take.
+const KEYS_DEADLINE: Duration = Duration::from_secs(2);
 
 const BOUNDS: Bounds = Bounds {
     connect_timeout: Duration::from_secs(1),
@@ -57,6 +64,7 @@ struct Line {
     waiting: Semaphore,
     iam: Upstream,
     feed: Upstream,
+    keys: Upstream,
     /// Said with every question.
     headers: HeaderMap,
     /// The newest mark that an answer carried.
@@ -82,6 +90,7 @@ impl Link {
         lifecycle: &Lifecycle,
     ) -> Result<Self, InvalidLink> {
         let (address, feed) = (Self::parse_url(iam_url)?, address_of(iam_url, FEED_PATH)?);
+        let keys = address_of(iam_url, JWKS_PATH)?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
                 .map_err(|_| InvalidLink::Secret)?;
@@ -94,6 +103,7 @@ impl Link {
             asking: Semaphore::new(MAX_ASKING),
             waiting: Semaphore::new(MAX_WAITING),
             feed: Upstream::new(&[feed], &BOUNDS, Arc::default(), lifecycle),
+            keys: Upstream::new(&[keys], &BOUNDS, Arc::default(), lifecycle),
             iam: Upstream::new(&[address], &BOUNDS, Arc::default(), lifecycle),
             headers: headers.into_iter().collect(),
             seen: Mutex::new(None),
@@ -142,19 +152,13 @@ impl Line {
         said: &impl Serialize,
     ) -> Result<T, Unreachable> {
         let body = serde_json::to_vec(said).map_err(|e| Unreachable(e.to_string()))?;
-        let mut response = upstream.post(self.headers.clone(), Bytes::from(body)).await?;
-        if response.head.status != StatusCode::OK {
-            return Err(Unreachable(format!("it answered {}", response.head.status)));
-        }
-        let mut body = Vec::new();
-        while let Some(piece) = response.piece().await? {
-            if piece.len() > MAX_ANSWER - body.len() {
-                return Err(Unreachable(format!("its answer is beyond {MAX_ANSWER} bytes")));
-            }
-            body.extend_from_slice(&piece);
-        }
-        serde_json::from_slice(&body)
-            .map_err(|e| Unreachable(format!("its answer cannot be read: {e}")))
+        read(upstream.post(self.headers.clone(), Bytes::from(body)).await?).await
+    }
+
+    async fn read_keys(&self) -> Result<Jwks, Unreachable> {
+        let mut request = Request::new(RequestBody::Left(Full::default()));
+        *request.headers_mut() = self.headers.clone();
+        read(self.keys.send(request, Place::default()).await?).await
     }
 
     fn remember(&self, mark: Mark) {
@@ -164,6 +168,21 @@ impl Line {
             *seen = Some(mark);
         }
     }
+}
+
+async fn read<T: DeserializeOwned>(mut response: upstream::Answer) -> Result<T, Unreachable> {
+    if response.head.status != StatusCode::OK {
+        return Err(Unreachable(format!("it answered {}", response.head.status)));
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = response.piece().await? {
+        if piece.len() > MAX_ANSWER - body.len() {
+            return Err(Unreachable(format!("its answer is beyond {MAX_ANSWER} bytes")));
+        }
+        body.extend_from_slice(&piece);
+    }
+    serde_json::from_slice(&body)
+        .map_err(|e| Unreachable(format!("its answer cannot be read: {e}")))
 }
 
 impl Iam for Link {
@@ -177,6 +196,10 @@ impl Iam for Link {
         let asked =
             self.tasks.spawn(async move { within(deadline, line.ask(question, &client)).await });
         asked.map(|ended| ended.unwrap_or_else(|e| Err(Unreachable(e.to_string())))).boxed()
+    }
+
+    fn keys(&self) -> BoxFuture<'_, Result<Jwks, Unreachable>> {
+        within(KEYS_DEADLINE, self.line.read_keys()).boxed()
     }
 
     fn poll(&self, poll: Poll) -> BoxFuture<'_, Result<News, Unreachable>> {

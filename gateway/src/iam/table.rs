@@ -16,9 +16,14 @@ use tollgate_proto::iam::{
     News, Outcome, Poll, Question, Refusal, RefusalKind, Reply,
 };
 use tollgate_proto::ids::{JournalId, KeyId, Seq, UserId};
+use tollgate_proto::jwt::{Jwk, Jwks};
+use tollgate_runtime::clock::ManualClock;
 use uuid::Uuid;
 
 use super::{Iam, Questions, Unreachable};
+
+/// What the clock says.
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 
 fn mark(seq: u64) -> Mark {
     Mark { journal: JournalId(Uuid::nil()), seq: Seq(seq) }
@@ -26,10 +31,20 @@ fn mark(seq: u64) -> Mark {
 
 /// Questions to a table whose feed has just said that nothing moved.
 pub(crate) fn questions(iam: Arc<TableIam>, lease: Duration) -> Questions {
-    let questions = Questions::new(iam, lease, Arc::default());
-    let news = News { head: mark(0), age_ms: 0, events: vec![], resync: true };
-    questions.cache.heard().hear(&news, Instant::now());
+    let questions = unheard(iam, lease);
+    hear(&questions, 0, true);
     questions
+}
+
+/// Tells that nothing moved up to an entry; or, if it is to begin anew, that nothing more is known.
+pub(crate) fn hear(questions: &Questions, seq: u64, resync: bool) {
+    let news = News { head: mark(seq), age_ms: 0, events: vec![], resync };
+    questions.cache.heard().hear(&news, Instant::now());
+}
+
+/// Questions to a table whose feed was never heard.
+pub(crate) fn unheard(iam: Arc<TableIam>, lease: Duration) -> Questions {
+    Questions::new(iam, lease, ManualClock::at_ms(NOW_MS), Arc::default())
 }
 
 /// Tells that something moved with an entry.
@@ -63,6 +78,9 @@ pub(crate) struct TableIam {
     pub(crate) away: Mutex<bool>,
     /// The entry that its answers rest on.
     pub(crate) seq: AtomicU64,
+    /// The public keys, and how often they were read.
+    pub(crate) keys: Vec<Jwk>,
+    pub(crate) keys_read: AtomicUsize,
     /// Each answer waits for a place here, if there is one.
     pub(crate) gate: Option<Semaphore>,
 }
@@ -118,6 +136,13 @@ impl Iam for TableIam {
             Ok(Answer { mark, outcome: answer? })
         };
         answer.boxed()
+    }
+
+    fn keys(&self) -> BoxFuture<'_, Result<Jwks, Unreachable>> {
+        self.keys_read.fetch_add(1, Ordering::SeqCst);
+        let away = *self.away.lock().unwrap();
+        let keys = if away { Err(Unreachable("away".into())) } else { Ok(self.keys.clone()) };
+        async { Ok(Jwks { keys: keys? }) }.boxed()
     }
 
     fn poll(&self, _: Poll) -> BoxFuture<'_, Result<News, Unreachable>> {

@@ -111,12 +111,12 @@ mod tests {
     use tollgate_proto::resource::Resource;
 
     use super::*;
-    use crate::iam::table::{TableIam, identity};
+    use crate::iam::table::{self, TableIam, identity};
 
     #[tokio::test]
     async fn each_call_is_judged_and_all_at_once() {
         let iam = Arc::new(TableIam::default());
-        let questions = Questions::new(iam.clone(), Duration::from_secs(5), Arc::default());
+        let questions = table::questions(iam.clone(), Duration::from_secs(5));
         let check = async |workspaces: &[&str]| {
             let claims = workspaces.iter().zip(0..).map(|(workspace, number)| {
                 let resource = Resource::Workspace { workspace: workspace.parse().unwrap() };

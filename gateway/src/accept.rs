@@ -21,6 +21,7 @@ use crate::handles::Handles;
 use crate::metrics::TlsFailure;
 use crate::peer::Peer;
 use crate::seats::Seat;
+use crate::sessions::Gate;
 use crate::stream::{Guarded, Stream};
 
 /// How long a TLS handshake may take, and then a request's head, also behind another request.
@@ -104,10 +105,13 @@ async fn serve(stream: TcpStream, peer: Peer, seat: Arc<Seat>, front: Arc<Front>
     };
     let patience = handles.rules.load().limits.write_stall;
     let stream = Guarded::new(stream, Arc::clone(&seat), patience);
+    let gate = Arc::<Gate>::default();
+    let at = Arc::clone(&gate);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let peer = peer.behind(&front.handles.rules.load().proxies, request.headers());
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(Arc::clone(&seat));
+        request.extensions_mut().insert(Arc::clone(&at));
         let request: Request = request.map(Body::new);
         front.router.clone().oneshot(request)
     });
@@ -118,17 +122,20 @@ async fn serve(stream: TcpStream, peer: Peer, seat: Arc<Seat>, front: Arc<Front>
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    // The connection is polled by reference: a stop interrupts nothing.
-    tokio::select! {
-        biased;
-        () = life.stop.cancelled() => connection.as_mut().graceful_shutdown(),
-        // What a peer did to its own connection is no concern of ours.
-        _ = connection.as_mut() => return,
-    }
-    // Every request is answered at the end of the drain; who does not read it then is left.
-    let drain = handles.rules.load().limits.drain;
-    let _ = timeout(drain + handles.questions.patience() + GOODBYE, connection).await;
+    let served = async {
+        let mut connection = std::pin::pin!(connection);
+        // The connection is polled by reference: a stop interrupts nothing.
+        tokio::select! {
+            biased;
+            () = life.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            // What a peer did to its own connection is no concern of ours.
+            _ = connection.as_mut() => return,
+        }
+        // Every request is answered at the end of the drain; who does not read it then is left.
+        let drain = handles.rules.load().limits.drain;
+        let _ = timeout(drain + handles.questions.patience() + GOODBYE, connection).await;
+    };
+    gate.around(served).await;
 }
 
 /// TLS, in time. A peer that fails it is told so by TLS itself.

@@ -21,6 +21,7 @@ use crate::accept::{Front, accept};
 use crate::backend;
 use crate::config::{GatewaySettings, LimitSettings};
 use crate::dispatch::Dispatcher;
+use crate::feed::Feed;
 use crate::handles::{Handles, Limits, Rhythm, Rules};
 use crate::http;
 use crate::iam::Questions;
@@ -30,6 +31,7 @@ use crate::origin::{InvalidOrigin, Origins};
 use crate::peer::{InvalidProxy, Proxies};
 use crate::registry::{Registry, RegistryError};
 use crate::seats::Caps;
+use crate::sessions::Sessions;
 
 /// Behind the drain, for the last frames to be sent.
 const GOODBYES: Duration = Duration::from_secs(3);
@@ -114,7 +116,9 @@ pub async fn start(
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
     let (tls, checked) = read(settings)?;
-    let iam = Arc::new(Link::new(&settings.iam_url, secret, link.lease.0, life)?);
+    // What drains needs IAM, and is told by it, to the end.
+    let below = life.below();
+    let iam = Arc::new(Link::new(&settings.iam_url, secret, link.lease.0, &below)?);
     let listener = bind(settings.listen, "gateway.listen").await?;
     let metrics = Arc::new(Metrics::default());
     life.metrics.add(Arc::clone(&metrics) as Arc<dyn Source>);
@@ -126,11 +130,14 @@ pub async fn start(
 
     let questions =
         Arc::new(Questions::new(iam, link.lease.0, clock.clone(), Arc::clone(&metrics)));
-    life.tasks.spawn(Arc::clone(&questions).listen(life.clone()));
+    let sessions = Arc::<Sessions>::default();
+    let feed = Feed::open(Arc::clone(&questions), Arc::clone(&sessions)).await;
+    below.tasks.clone().spawn(feed.listen(below));
     let rules = make_rules(settings, checked, Arc::clone(&questions), None, life);
     let handles = Arc::new(Handles {
         rules: ArcSwap::from_pointee(rules),
         questions,
+        sessions,
         seats: Arc::default(),
         clock,
         life: life.clone(),

@@ -11,7 +11,7 @@ use tollgate_proto::iam::{Check, Client, Decision, Identity};
 use tollgate_proto::ids::WorkspaceId;
 
 use crate::call::{Call, Needs, Target};
-use crate::iam::cache::Decided;
+use crate::iam::cache::{Decided, Known};
 use crate::iam::{NotDecided, Questions};
 
 /// Decisions that a caller remembers; one more, and it begins anew.
@@ -24,18 +24,18 @@ const ROOM: usize = 2;
 /// things many times, so most calls are authorised without a look at what all sockets share.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    identity: Arc<Identity>,
+    known: Known,
     remembered: Mutex<Vec<(Check, Decided)>>,
 }
 
 impl Caller {
-    pub(crate) fn new(identity: Arc<Identity>) -> Self {
-        Self { identity, remembered: Mutex::new(Vec::with_capacity(ROOM)) }
+    pub(crate) fn new(known: Known) -> Self {
+        Self { known, remembered: Mutex::new(Vec::with_capacity(ROOM)) }
     }
 
     /// As whom it calls.
     pub(crate) fn identity(&self) -> &Arc<Identity> {
-        &self.identity
+        &self.known.identity
     }
 
     fn recall(&self, check: &Check) -> Option<Decided> {
@@ -73,6 +73,11 @@ impl Permit {
     /// Who calls; nobody for a public operation.
     pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
         self.caller.as_deref().map(Caller::identity)
+    }
+
+    /// The same, and where IAM said so.
+    pub(crate) fn known(&self) -> Option<&Known> {
+        self.caller.as_deref().map(|caller| &caller.known)
     }
 
     /// The workspace that it was authorised for.
@@ -173,7 +178,7 @@ async fn decide(
     let decided = if let Some(decided) = remembered {
         decided
     } else {
-        let decided = questions.authorise(&caller.identity, check, client).await?;
+        let decided = questions.authorise(caller.identity(), check, client).await?;
         caller.remember(check, decided);
         decided
     };

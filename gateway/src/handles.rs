@@ -17,11 +17,13 @@ use crate::origin::Origins;
 use crate::peer::Proxies;
 use crate::registry::Registry;
 use crate::seats::{Caps, Seats};
+use crate::sessions::Sessions;
 
 /// Shared by all.
 pub(crate) struct Handles {
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) questions: Arc<Questions>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) seats: Arc<Seats>,
     pub(crate) clock: SharedClock,
     pub(crate) life: Lifecycle,

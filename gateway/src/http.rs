@@ -13,6 +13,7 @@ mod path;
 mod query;
 mod streams;
 mod upgrade;
+mod watch;
 mod observe;
 
 use std::pin::pin;

@@ -1,8 +1,9 @@
 //! IAM as the gateway sees it: a question goes out, an outcome comes back, or nothing does.
 //!
 //! [`link`] asks over the wire; tests put a table behind the same trait. [`asking`] asks once what
-//! many want to know at once, by [`flights`], [`cache`] keeps what was said, and [`feed`] listens to what moved since, which [`heard`] remembers. [`pace`] is for users
-//! who are refused too often.
+//! many want to know at once, by [`flights`]; [`cache`] keeps what was said, and [`heard`] what moved
+//! since, as the feed tells; [`review`] asks what became of those whom that concerns. [`pace`] is for
+//! users who are refused too often.
 //! Never: a guess when IAM cannot be asked, or the use of an answer that is older than the news
 //! about its subject.
 
@@ -12,8 +13,8 @@ mod keys;
 mod families;
 pub(crate) mod cache;
 pub(crate) mod heard;
-pub(crate) mod feed;
 pub(crate) mod link;
+mod review;
 mod pace;
 
 use std::sync::Arc;
@@ -23,14 +24,13 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use tollgate_proto::iam::{
-    Actor, Answer, Check, Client, Decision, Identity, News, Operation, Order, Outcome, Poll,
-    Question, Refusal, RefusalKind, Reply,
+    Actor, Answer, Check, Claim, Client, Confirmed, Decision, Identity, News, Operation, Order,
+    Outcome, Poll, Question, Refusal, RefusalKind, Reply,
 };
 use tollgate_proto::ids::UserId;
 use tollgate_proto::jwt::Jwks;
 use tollgate_proto::key;
 use tollgate_runtime::clock::SharedClock;
-use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::metrics::{Cached, Found, Metrics};
 use asking::{Asking, For, Said, Told, Unsaid, is_transient, settle, unexpected};
@@ -38,6 +38,7 @@ use cache::{Cache, CredentialKey, Decided, DecisionKey, Known};
 use families::Families;
 use flights::Flights;
 use pace::Pace;
+use review::Reviews;
 
 /// IAM gave no answer that can be used. The reason is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -121,6 +122,7 @@ pub(crate) struct Questions {
     deciding: Flights<DecisionKey, Told<Decision>>,
     families: Families,
     pace: Pace,
+    reviews: Reviews,
 }
 
 impl Questions {
@@ -138,12 +140,36 @@ impl Questions {
             deciding: Flights::default(),
             families: Families::new(lease, clock),
             pace: Pace::default(),
+            reviews: Reviews::default(),
         }
     }
 
-    /// Listens to what moves, until the process stops.
-    pub(crate) async fn listen(self: Arc<Self>, life: Lifecycle) {
-        feed::listen(self.asking.iam(), self.cache.heard(), &life).await;
+    /// Asks for news, and takes them up: nothing that they void is used from here on.
+    pub(crate) async fn poll(&self, poll: Poll) -> Result<News, Unreachable> {
+        let asked = Instant::now();
+        let news = self.asking.iam().poll(poll).await?;
+        self.cache.heard().hear(&news, asked);
+        Ok(news)
+    }
+
+    /// Until when what is known can be relied on, unless there are news before.
+    pub(crate) fn trusted_until(&self) -> Instant {
+        self.cache.heard().trusted_until()
+    }
+
+    /// Whether nothing has moved that an identity rests on.
+    pub(crate) fn still_holds(&self, known: &Known) -> bool {
+        self.cache.heard().holds_identity(&known.identity, known.said)
+    }
+
+    /// What became of somebody, however long it takes to learn it.
+    pub(crate) async fn review(&self, claim: Claim) -> Confirmed {
+        self.reviews.ask(claim).await
+    }
+
+    /// Asks for all who want to know that.
+    pub(crate) async fn serve_reviews(&self) {
+        self.reviews.serve(&self.asking).await;
     }
 
     /// How long an answer of IAM may take.

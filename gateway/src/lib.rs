@@ -31,6 +31,8 @@ mod record;
 mod call;
 mod metrics;
 mod iam;
+mod sessions;
+mod feed;
 mod upstream;
 mod origin;
 pub mod config;

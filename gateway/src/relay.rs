@@ -26,6 +26,7 @@ use crate::authorise::Permit;
 use crate::handles::{Handles, Limits};
 use crate::metrics::Closed;
 use crate::record::{Record, millis};
+use crate::sessions::Gate;
 use crate::socket::{Counted, End, Socket};
 use crate::tenure::{Over, Tenure};
 use crate::upstream::Hold;
@@ -73,17 +74,25 @@ pub(crate) async fn serve(
     let id = Uuid::now_v7();
     client.trust(limits.max_message);
     backend.socket.trust(limits.max_message);
-    let mut relay = Relay::new(Pair { client, backend: backend.socket }, permit, limits, handles);
-    let ending = relay.run().await;
+    let gate = Arc::<Gate>::default();
+    let pair = Pair { client, backend: backend.socket };
+    let mut relay = Relay::new(pair, permit, limits, handles, &gate);
+    let ending = gate.around(relay.run()).await;
     record.end(None, ending.error().map(WireError::new).as_ref());
     relay.end(ending, id).await;
     drop(backend.hold);
 }
 
 impl Relay {
-    fn new(pair: Pair, permit: Arc<Permit>, limits: Limits, handles: Arc<Handles>) -> Self {
+    fn new(
+        pair: Pair,
+        permit: Arc<Permit>,
+        limits: Limits,
+        handles: Arc<Handles>,
+        gate: &Arc<Gate>,
+    ) -> Self {
         Self {
-            tenure: Tenure::new(Arc::clone(&handles), Arc::clone(&permit)),
+            tenure: Tenure::new(Arc::clone(&handles), Arc::clone(&permit), gate),
             client_stall: Stall::after(limits.write_stall),
             // A backend may take its time, but not for ever.
             backend_stall: Stall::after(permit.call().budget),

@@ -14,6 +14,7 @@ mod timers;
 mod heartbeat;
 mod reauth;
 mod authority;
+mod review;
 mod frames;
 mod calls;
 mod counts;
@@ -41,12 +42,14 @@ use crate::authorise::Caller;
 use crate::handles::Handles;
 use crate::reply::{Replies, Reply};
 use crate::seats::Seat;
+use crate::sessions::{Gate, Standing, Told};
 use crate::socket::{Counted, End, Io, Socket};
 use authority::{Checking, Verdict};
 use calls::{Ended, WaitingCall};
 use heartbeat::Pulse;
 use inflight::Inflight;
-use phase::{Input, Phase};
+use phase::{Input, Phase, Way};
+use review::{News, Reviewed, Reviewing, poll_news};
 use terms::Terms;
 use timers::Timers;
 
@@ -63,6 +66,12 @@ pub(crate) struct Session {
     seat: Arc<Seat>,
     phase: Phase,
     caller: Option<Arc<Caller>>,
+    /// Where the feed finds whoever is bound.
+    standing: Option<Standing>,
+    /// What the feed said, until it was acted on.
+    cause: Option<Told>,
+    reviewing: Option<Reviewing>,
+    gate: Arc<Gate>,
     terms: Terms,
     /// The largest frame that clients of this kind take, unless they say otherwise.
     usual_frame: Option<u64>,
@@ -98,10 +107,14 @@ pub(crate) struct Session {
 enum Event {
     /// The process shall stop.
     Stop,
+    /// The feed has something to say.
+    News(News),
     /// A timer has run out.
     Timer,
     /// A credential was judged.
     Judged(Verdict),
+    /// IAM has said what is left of the identity.
+    Reviewed(Reviewed),
     /// The socket has read or flushed.
     Io(Io),
     /// A call has something to say.
@@ -152,9 +165,13 @@ impl Session {
 
     /// Serves the socket until it is closed.
     pub(crate) async fn serve(mut self: Box<Self>) {
-        let ending = self.run().await;
-        // On the heap too, at the end: an idle socket has no room for its goodbye.
-        Box::pin(self.end(ending)).await;
+        let gate = Arc::clone(&self.gate);
+        let session = async {
+            let ending = self.run().await;
+            // On the heap too, at the end: an idle socket has no room for its goodbye.
+            Box::pin(self.end(ending)).await;
+        };
+        gate.around(session).await;
     }
 
     fn new(socket: Socket, seat: Arc<Seat>, handles: Arc<Handles>, client: Client) -> Self {
@@ -166,6 +183,10 @@ impl Session {
             seat,
             phase: Phase::New,
             caller: None,
+            standing: None,
+            cause: None,
+            reviewing: None,
+            gate: Arc::default(),
             terms: Terms::default(),
             usual_frame: None,
             pulse: None,
@@ -193,6 +214,7 @@ impl Session {
         loop {
             self.watch_the_reader();
             self.timers.overdue = self.inflight.due();
+            self.timers.lease = self.lease_to_watch();
             let event = self.next_event().await;
             if let ControlFlow::Break(ending) = self.turn(event).await {
                 return ending;
@@ -203,16 +225,22 @@ impl Session {
     /// Waits for something to happen. Every arm is a poll without side effects until it is ready,
     /// so dropping the others loses nothing.
     async fn next_event(&mut self) -> Event {
-        let Self { socket, answers, tasks, checking, timers, draining, stop, .. } = self;
-        // A token on the upgrade is decided before anything behind it is read.
-        let reads = !checking.as_ref().is_some_and(|checking| checking.silent);
-        let takes_answers = answers.is_some() && socket.has_room();
+        let (reads, is_open) = (self.reads(), self.is_open());
+        let Self { socket, answers, tasks, checking, reviewing, timers, draining, stop, .. } = self;
+        let Self { handles, standing, phase, .. } = self;
+        let takes_answers = answers.is_some() && socket.has_room() && is_open;
         // The stop first, then what ends authority, then answers, then new work.
         tokio::select! {
             biased;
             () = stop.as_mut(), if !*draining => Event::Stop,
+            news = poll_fn(|cx| poll_news(standing.as_ref(), &handles.questions, *phase, cx)) => {
+                Event::News(news)
+            }
             () = timers.elapsed() => Event::Timer,
             verdict = authority::judged(checking), if checking.is_some() => Event::Judged(verdict),
+            reviewed = review::reviewed(reviewing), if reviewing.is_some() => {
+                Event::Reviewed(reviewed)
+            }
             Some(answer) = calls::next_answer(answers), if takes_answers => Event::Answer(answer),
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => Event::TaskEnded(ended),
             io = poll_fn(|cx| socket.poll(cx)), if reads => Event::Io(io),
@@ -248,7 +276,9 @@ impl Session {
             Event::Io(Io::Read(incoming)) => self.on_message(incoming)?,
             Event::Answer(answer) => self.on_answer(*answer),
             Event::TaskEnded(ended) => self.on_task_ended(&ended),
+            Event::News(news) => self.on_news(news)?,
             Event::Judged(verdict) => self.on_verdict(verdict)?,
+            Event::Reviewed(reviewed) => self.on_reviewed(reviewed)?,
             Event::Timer => self.on_timers()?,
             Event::Stop => self.begin_drain()?,
         }
@@ -259,8 +289,22 @@ impl Session {
         Flow::Continue(())
     }
 
+    /// Whether anything is read from the client now. A token on the upgrade is decided before
+    /// anything behind it; and a client that has sent a lot in the moment in which IAM is asked
+    /// about it waits.
+    fn reads(&self) -> bool {
+        let is_silent = self.checking.as_ref().is_some_and(|checking| checking.silent);
+        !(is_silent || self.phase.way() == Some(Way::Review) && self.hold_is_full())
+    }
+
+    /// When the feed will have been silent for too long for what runs.
+    fn lease_to_watch(&self) -> Option<Instant> {
+        let watches = self.is_open() && self.standing.is_some() && !self.inflight.is_empty();
+        watches.then(|| self.handles.questions.trusted_until())
+    }
+
     fn ready_answer(&mut self) -> Option<Box<Reply>> {
-        if !self.socket.has_room() {
+        if !self.socket.has_room() || !self.is_open() {
             return None;
         }
         self.answers.as_mut()?.1.try_recv().ok()
@@ -269,7 +313,7 @@ impl Session {
     /// What the socket has ready. It is polled with the task's own waker, and again before the
     /// task waits.
     async fn ready_io(&mut self) -> Option<Io> {
-        if self.checking.as_ref().is_some_and(|checking| checking.silent) {
+        if !self.reads() {
             return None;
         }
         let socket = &mut self.socket;
@@ -282,7 +326,7 @@ impl Session {
 
     async fn flush(&mut self) -> Flow {
         self.count();
-        if self.socket.backlog().is_none() {
+        if self.socket.is_corked() || self.socket.backlog().is_none() {
             return Flow::Continue(());
         }
         let socket = &mut self.socket;
@@ -314,7 +358,9 @@ impl Session {
 
     /// Ends what runs, says why, and closes: no frame is taken from here on.
     async fn end(mut self: Box<Self>, ending: Ending) {
-        if let Ending::Close(code) = ending {
+        if let Ending::Close(code) = ending
+            && !self.socket.is_corked()
+        {
             self.end_calls(ErrorKind::Unavailable);
             self.refuse_held(ErrorKind::Unavailable);
             // Whoever can be told is told now; what does not leave yet leaves with the goodbye.

@@ -65,6 +65,8 @@ pub(crate) struct Socket {
     protocol: WebSocketContext,
     /// Something waits in the write buffer.
     unflushed: bool,
+    /// What waits there must not leave.
+    corked: bool,
     /// Bytes written since the buffer was last empty.
     queued: usize,
     /// Those of them that were written when there was no room for answers of calls.
@@ -97,6 +99,7 @@ impl Socket {
             stream,
             protocol,
             unflushed: false,
+            corked: false,
             queued: 0,
             piled: 0,
             sent: 0,
@@ -120,7 +123,7 @@ impl Socket {
 
     /// Waits for a message or for the end of a flush, whichever comes first.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Io> {
-        if self.unflushed {
+        if self.unflushed && !self.corked {
             match self.poll_flush(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Io::Flushed),
                 Poll::Ready(Err(_)) => return Poll::Ready(Io::Read(Incoming::End(End::Gone))),

@@ -20,6 +20,7 @@ use crate::authorise::{NotPermitted, Permit};
 use crate::handles::Handles;
 use crate::iam::NotDecided;
 use crate::iam::cache::Decided;
+use crate::sessions::{Gate, Standing, Word};
 
 /// Between two questions to an IAM that cannot be asked.
 const RETRY: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ const SKEW: Duration = Duration::from_secs(5);
 pub(crate) struct Tenure {
     handles: Arc<Handles>,
     permit: Arc<Permit>,
+    /// Where the feed finds it.
+    standing: Option<Standing>,
     /// What it rests on. `None`: on nothing that is asked for again.
     decided: Option<Decided>,
     /// IAM is asked whether it still holds.
@@ -67,7 +70,8 @@ impl Over {
 }
 
 impl Tenure {
-    pub(crate) fn new(handles: Arc<Handles>, permit: Arc<Permit>) -> Self {
+    /// Of a task behind this gate.
+    pub(crate) fn new(handles: Arc<Handles>, permit: Arc<Permit>, gate: &Arc<Gate>) -> Self {
         let now = Instant::now();
         let grace = handles.rules.load().limits.grace;
         let life = permit.identity().and_then(|identity| {
@@ -75,7 +79,10 @@ impl Tenure {
             let over = now + life?;
             Some((over.checked_sub(SKEW).unwrap_or(now), over + leeway + grace))
         });
+        let Handles { sessions, questions, .. } = &*handles;
+        let standing = permit.known().map(|known| sessions.enter(known, gate, questions));
         Self {
+            standing,
             decided: permit.decided(),
             renewal: None,
             retry_at: now,
@@ -100,6 +107,13 @@ impl Tenure {
     /// Whether something may be passed on now; pending while IAM is asked. Whoever polls is woken
     /// when time or IAM changes the answer.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
+        // A doubt is one about what was decided: news void that, and IAM is asked below.
+        while let Some(Poll::Ready(told)) = self.standing.as_ref().map(|it| it.poll(cx)) {
+            if told.word == Word::Ended {
+                self.handles.sessions.count(told.seq, 0, 1);
+                return Poll::Ready(Err(Over::Revoked));
+            }
+        }
         loop {
             let now = Instant::now();
             if self.life.is_some_and(|(_, over)| over <= now) {

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +18,8 @@ use crate::supervisor::Supervisor;
 
 /// How long an answer of the probes may take when all else has ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// What stands below has this long at least, whatever the rest has taken.
+const LEAST: Duration = Duration::from_secs(5);
 
 /// The life of a process.
 #[derive(Debug, Clone, Default)]
@@ -30,13 +32,15 @@ pub struct Lifecycle {
     pub fault: Fault,
     /// What its services count.
     pub metrics: Exposition,
+    /// What the tasks stand on.
+    below: Stage,
     /// What tells others how the process is, until all tasks have ended.
-    pub(crate) probes: Probes,
+    pub(crate) probes: Stage,
 }
 
 /// What outlives the tasks.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Probes {
+pub(crate) struct Stage {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -67,6 +71,13 @@ impl Lifecycle {
     #[must_use]
     pub fn part(&self) -> Self {
         Self { stop: self.stop.child_token(), ..self.clone() }
+    }
+
+    /// The life of what this one needs to its end: it stops when all tasks of this one have ended.
+    #[must_use]
+    pub fn below(&self) -> Self {
+        let Stage { stop, tasks } = self.below.clone();
+        Self { stop, tasks, below: Stage::default(), ..self.clone() }
     }
 
     /// Runs until a signal says stop, and calls `reload` for each that asks for it. Then says
@@ -113,13 +124,20 @@ impl Lifecycle {
         ExitCode::FAILURE
     }
 
-    /// Says *stop* and waits for the tasks, at most `patience`. True if all ended.
+    /// Says *stop* and waits for the tasks, at most `patience`, and then for what they stood on.
+    /// True if all ended.
     pub async fn stop(&self, patience: Duration) -> bool {
+        let Self { below, probes, .. } = self;
+        let begun = Instant::now();
         self.stop.cancel();
-        self.tasks.close();
-        self.probes.tasks.close();
-        let ended = timeout(patience, self.tasks.wait()).await.is_ok();
-        self.probes.stop.cancel();
+        for tasks in [&self.tasks, &below.tasks, &probes.tasks] {
+            tasks.close();
+        }
+        let mut ended = timeout(patience, self.tasks.wait()).await.is_ok();
+        below.stop.cancel();
+        let left = patience.saturating_sub(begun.elapsed()).max(LEAST);
+        ended &= timeout(left, below.tasks.wait()).await.is_ok();
+        probes.stop.cancel();
         // Whoever asks them slowly holds nothing up.
         let _ = timeout(LAST_WORDS, self.probes.tasks.wait()).await;
         ended
@@ -181,6 +199,25 @@ mod tests {
 
         let life = Lifecycle::new();
         life.tasks.spawn(std::future::pending::<()>());
+        assert!(!life.stop(Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_tasks_stand_on_stops_behind_them() {
+        let life = Lifecycle::new();
+        let below = life.below();
+        let (stop, below_stop) = (life.stop.clone(), below.stop.clone());
+        life.tasks.spawn(async move {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(!below_stop.is_cancelled());
+        });
+        let stop = below.stop.clone();
+        below.tasks.spawn(async move { stop.cancelled().await });
+        assert!(life.stop(Duration::from_secs(2)).await);
+
+        let life = Lifecycle::new();
+        life.below().tasks.spawn(std::future::pending::<()>());
         assert!(!life.stop(Duration::from_secs(1)).await);
     }
 }

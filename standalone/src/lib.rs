@@ -92,7 +92,7 @@ impl Settings {
     }
 }
 
-/// Starts IAM, then the gateway. Both stop with `life`.
+/// Starts IAM, then the gateway. Both stop with `life`: the gateway first, which needs IAM to its end.
 pub async fn start(
     settings: &Settings,
     clock: SharedClock,
@@ -102,8 +102,9 @@ pub async fn start(
     files::make_private_folder(folder).map_err(StartError::DataFolder)?;
     let secret = read_service_secret(&settings.link, folder)?;
     let lease = settings.link.lease.0;
+    let below = life.below();
     let iam =
-        tollgate_iam::start(&settings.iam, secret.clone(), lease, clock.clone(), life).await?;
+        tollgate_iam::start(&settings.iam, secret.clone(), lease, clock.clone(), &below).await?;
     let gateway_settings = to_iam(&settings.gateway, &iam);
     let gateway =
         tollgate_gateway::start(&gateway_settings, &settings.link, &secret, clock, life).await?;

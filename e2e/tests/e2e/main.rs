@@ -14,6 +14,7 @@ mod head;
 mod http;
 mod idle;
 mod metrics;
+mod midway;
 mod limits;
 mod openapi;
 mod pings;

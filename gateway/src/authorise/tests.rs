@@ -7,7 +7,7 @@ use tollgate_proto::resource::Resource;
 
 use super::*;
 use crate::auth::authenticate;
-use crate::iam::table::{self, TableIam, identity, questions, tell};
+use crate::iam::table::{self, TableIam, identity, known, questions, tell};
 use crate::iam::{NotAuthenticated, NotDone};
 
 const KEY: &str = "tg_0123456789ABCDEFGHIJabcdefghijKLMN0irfT2";
@@ -38,7 +38,7 @@ fn table() -> (Arc<TableIam>, Questions) {
 }
 
 async fn ask(questions: &Questions, who: Option<&str>, needs: Needs) -> Result<(), ErrorKind> {
-    let caller = who.map(|who| Arc::new(Caller::new(Arc::new(identity(who)))));
+    let caller = who.map(|who| Arc::new(Caller::new(known(identity(who)))));
     ask_as(questions, caller, needs).await
 }
 
@@ -82,7 +82,7 @@ async fn a_decision_is_kept_for_the_lease_and_for_one_identity() {
 #[tokio::test(start_paused = true)]
 async fn what_moved_is_asked_again_and_by_answers_that_know_of_it() {
     let (iam, questions) = table();
-    let caller = Arc::new(Caller::new(Arc::new(identity("ann"))));
+    let caller = Arc::new(Caller::new(known(identity("ann"))));
     let ask = async || ask_as(&questions, Some(caller.clone()), on("home")).await;
     let asked = || iam.asked.load(Ordering::SeqCst);
     let moved = |who: &str| Moved::UserAuthz { id: identity(who).actor.user, epoch: None };
@@ -115,7 +115,7 @@ async fn nothing_kept_is_used_when_the_feed_is_lost() {
 async fn what_a_caller_remembers_ends_as_what_all_remember() {
     let (iam, questions) = table();
     let ann = || identity("ann");
-    let caller = Arc::new(Caller::new(Arc::new(ann())));
+    let caller = Arc::new(Caller::new(known(ann())));
     let ask = async || ask_as(&questions, Some(caller.clone()), on("home")).await;
     ask().await.unwrap();
     ask().await.unwrap();
@@ -134,7 +134,7 @@ async fn what_a_caller_remembers_ends_as_what_all_remember() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_remembers_little() {
     let (iam, questions) = table();
-    let caller = Arc::new(Caller::new(Arc::new(identity("ann"))));
+    let caller = Arc::new(Caller::new(known(identity("ann"))));
     for n in 0..2 * MAX_REMEMBERED {
         let refused = ask_as(&questions, Some(caller.clone()), on(&format!("w{n}"))).await;
         assert_eq!(refused, Err(ErrorKind::AccessDenied));

@@ -15,7 +15,7 @@ use tollgate_proto::secret::SecretString;
 
 use super::answer::{bad_request, ok, read_body, refuse};
 use super::body::Pace;
-use super::calls::bearer_identity;
+use super::calls::bearer_known;
 use super::{LOGIN_BODY, SMALL_BODY};
 use crate::call::Fate;
 use crate::handles::Handles;
@@ -85,8 +85,8 @@ pub(super) async fn change_password(
         new_password: Option<SecretString>,
     }
     let client = peer.client(Via::Http);
-    let identity = match bearer_identity(&handles, &headers, &client).await {
-        Ok(Some(identity)) => identity,
+    let identity = match bearer_known(&handles, &headers, &client).await {
+        Ok(Some(known)) => known.identity,
         Ok(None) => return refuse(&ErrorKind::AuthRequired.into()),
         Err(error) => return refuse(&error),
     };

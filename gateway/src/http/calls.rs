@@ -11,7 +11,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 use tollgate_proto::error::{ErrorKind, WireError};
-use tollgate_proto::iam::{Client, Identity, Via};
+use tollgate_proto::iam::{Client, Via};
 use tollgate_proto::json::{Limits, Object, ObjectError};
 use tollgate_proto::secret::SecretString;
 
@@ -19,18 +19,21 @@ use super::answer::{bad_request, no_such_path, ok, read_body, refuse};
 use super::body::Pace;
 use super::observe::source_of;
 use super::path::{self, OfFlow};
+use super::watch::Watch;
 use super::{LARGE_BODY, SMALL_BODY};
 use crate::auth::authenticate;
 use crate::authorise::Caller;
 use crate::call::{Fate, TraceParent};
 use crate::handles::{Handles, Rules};
 use crate::iam::NotAuthenticated;
+use crate::iam::cache::Known;
 use crate::peer::Peer;
 use crate::record::{Record, Source};
 use crate::registry::IAM;
 use crate::registry::resolve::Request;
 use crate::reply::{Chunks, END_OF_STREAM, Failed, Part};
 use crate::seats::Seat;
+use crate::sessions::Gate;
 
 type Shared = State<Arc<Handles>>;
 
@@ -83,16 +86,17 @@ async fn call(
     flow: Option<&OfFlow<'_>>,
 ) -> Response {
     let (client, source) = (peer.client(Via::Http), source_of(&request));
+    let gate = gate_of(&request);
     let fate = request.extensions().get::<Arc<Fate>>().cloned();
-    let identity = bearer_identity(handles, headers, &client).await;
-    if let (Ok(Some(_)), Some(seat)) = (&identity, request.extensions().get::<Arc<Seat>>()) {
+    let known = bearer_known(handles, headers, &client).await;
+    if let (Ok(Some(_)), Some(seat)) = (&known, request.extensions().get::<Arc<Seat>>()) {
         seat.trust();
     }
     // Clients of old expect 401 before anything about the body here, and after it elsewhere.
-    if flow.is_some() && !matches!(identity, Ok(Some(_))) {
-        return refuse(&identity.err().unwrap_or(ErrorKind::AuthRequired.into()));
+    if flow.is_some() && !matches!(known, Ok(Some(_))) {
+        return refuse(&known.err().unwrap_or(ErrorKind::AuthRequired.into()));
     }
-    let (most, pace, limits) = match identity {
+    let (most, pace, limits) = match known {
         Ok(Some(_)) if service == IAM => (SMALL_BODY, Pace::Friend, Limits::FRIEND),
         Ok(Some(_)) => (LARGE_BODY, Pace::Friend, Limits::FRIEND),
         Ok(None) | Err(_) => (SMALL_BODY, Pace::Stranger, Limits::STRANGER),
@@ -111,8 +115,8 @@ async fn call(
     {
         return refusal;
     }
-    let identity = match identity {
-        Ok(identity) => identity,
+    let known = match known {
+        Ok(known) => known,
         Err(error) => return refuse(&error),
     };
     let flow = match flow.map(OfFlow::flow).transpose() {
@@ -122,7 +126,7 @@ async fn call(
     let workspace = match workspace_of(&object) {
         Ok(workspace) => workspace,
         // Whoever is nobody hears that first.
-        Err(_) if identity.is_none() => None,
+        Err(_) if known.is_none() => None,
         Err(reason) => return bad_request(reason),
     };
     let asked = Request {
@@ -134,22 +138,25 @@ async fn call(
         traceparent: traceparent(headers),
         fate,
     };
-    match answer(&rules, source, identity, client, asked).await {
+    match answer(handles, &rules, &gate, (source, client), known, asked).await {
         Ok(body) => ok(body),
         Err(error) => refuse(&error),
     }
 }
 
 async fn answer(
+    handles: &Handles,
     rules: &Rules,
-    source: Source,
-    identity: Option<Arc<Identity>>,
-    client: Client,
+    gate: &Arc<Gate>,
+    (source, client): (Source, Client),
+    known: Option<Known>,
     asked: Request<'_>,
 ) -> Result<String, WireError> {
-    let call = Box::new(rules.registry.resolve(asked, identity.as_deref())?);
-    let mut record = Record::new(source, &call, identity.as_deref());
-    let caller = identity.map(|identity| Arc::new(Caller::new(identity)));
+    let identity = known.as_ref().map(|known| &*known.identity);
+    let call = Box::new(rules.registry.resolve(asked, identity)?);
+    let mut record = Record::new(source, &call, identity);
+    let watch = known.as_ref().map(|known| Watch::over(handles, known, gate, &call));
+    let caller = known.map(|known| Arc::new(Caller::new(known)));
     let (queue, mut parts) = mpsc::channel(1);
     let run = async {
         let chunks = Chunks::new(0, queue);
@@ -164,7 +171,14 @@ async fn answer(
         }
         last
     };
-    let (outcome, last) = tokio::join!(run, keep_last);
+    let run = async { tokio::join!(run, keep_last) };
+    let (outcome, last) = match watch {
+        None => run.await,
+        Some(watch) => match watch.during(run).await {
+            Ok(ended) => ended,
+            Err(over) => (Err(over.kind().into()), None),
+        },
+    };
     let outcome = outcome.map_err(|Failed { error, reason }| {
         record.because(reason);
         error
@@ -212,26 +226,31 @@ pub(super) fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse)
 }
 
+/// What tells whether the connection's task is in the midst of something.
+pub(super) fn gate_of(request: &HttpRequest) -> Arc<Gate> {
+    request.extensions().get().cloned().unwrap_or_default()
+}
+
 /// Whose request this is: nobody's without a credential, an error with one that is not taken.
-pub(super) async fn bearer_identity(
+pub(super) async fn bearer_known(
     handles: &Handles,
     headers: &HeaderMap,
     client: &Client,
-) -> Result<Option<Arc<Identity>>, WireError> {
+) -> Result<Option<Known>, WireError> {
     if !headers.contains_key(AUTHORIZATION) {
         return Ok(None);
     }
-    identity_of(handles, bearer(headers).as_ref(), client).await.map(Some)
+    known_of(handles, bearer(headers).as_ref(), client).await.map(Some)
 }
 
 /// Whose credential this is; an error without one.
-pub(super) async fn identity_of(
+pub(super) async fn known_of(
     handles: &Handles,
     token: Option<&SecretString>,
     client: &Client,
-) -> Result<Arc<Identity>, WireError> {
+) -> Result<Known, WireError> {
     let known = authenticate(&handles.questions, token, client).await;
-    known.map(|known| known.identity).map_err(|error| match error {
+    known.map_err(|error| match error {
         NotAuthenticated::Refused(_) => ErrorKind::AuthRequired.into(),
         NotAuthenticated::Unreachable(_) => ErrorKind::Unavailable.into(),
     })

@@ -15,7 +15,7 @@ use tollgate_proto::error::{ErrorKind, WireError};
 use tollgate_proto::iam::{Client, Via};
 
 use super::answer::refuse;
-use super::calls::{identity_of, traceparent};
+use super::calls::{known_of, traceparent};
 use super::observe::source_of;
 use super::path::OfFlow;
 use super::query::Query;
@@ -104,7 +104,7 @@ impl Handshaken<'_> {
         let entry = entry.ok_or_else(unknown).map_err(told)?;
         let query = Query::of(uri);
         let token = credential(headers, query);
-        let identity = identity_of(handles, token.as_ref(), &client).await.map_err(told)?;
+        let known = known_of(handles, token.as_ref(), &client).await.map_err(told)?;
         let workspace = query.get("workspace").map_err(told)?;
         let flow = path.flow().map_err(told)?;
         let asked = Asked {
@@ -112,9 +112,9 @@ impl Handshaken<'_> {
             workspace: workspace.as_deref(),
             traceparent: traceparent(headers),
         };
-        let call = entry.resolve_passage(asked, Some(&identity)).map_err(told)?;
-        let record = Record::new(self.source, &call, Some(&identity));
-        let (caller, client) = (Arc::new(Caller::new(identity)), Arc::new(client));
+        let call = entry.resolve_passage(asked, Some(&known.identity)).map_err(told)?;
+        let record = Record::new(self.source, &call, Some(&known.identity));
+        let (caller, client) = (Arc::new(Caller::new(known)), Arc::new(client));
         let opened = rules.dispatcher.open(record, Some(caller), client, Box::new(call)).await;
         let Passage { permit, backend, record } = opened.map_err(told)?;
         match backend.connect(&permit).await {

@@ -19,23 +19,25 @@ use futures_util::stream;
 use http_body_util::{Either, Full};
 use tokio::time::timeout;
 use tollgate_proto::error::{ErrorKind, WireError};
-use tollgate_proto::iam::{Client, Identity, Via};
+use tollgate_proto::iam::{Client, Via};
 
 use super::STREAMED_BODY;
 use super::answer::{bad_body, no_such_path, refuse, unencoded};
 use super::body::{Bounded, Fault, Pace};
-use super::calls::{bearer, identity_of, traceparent};
+use super::calls::{bearer, gate_of, known_of, traceparent};
 use super::observe::source_of;
 use super::query::{Query, encode};
 use crate::authorise::Caller;
 use crate::call::Call;
 use crate::dispatch::Passage;
 use crate::handles::{Handles, Rules};
+use crate::iam::cache::Known;
 use crate::peer::Peer;
 use crate::record::{Record, Source};
 use crate::registry::Stream;
 use crate::registry::passage::Asked;
 use crate::seats::Seat;
+use crate::sessions::Gate;
 use crate::tenure::Tenure;
 use crate::upstream::{Answer, Place};
 
@@ -78,6 +80,7 @@ pub(super) async fn import_core(
 struct Head {
     source: Source,
     seat: Option<Arc<Seat>>,
+    gate: Arc<Gate>,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -87,33 +90,30 @@ impl Head {
         Self {
             source: source_of(request),
             seat: request.extensions().get().cloned(),
+            gate: gate_of(request),
             uri: request.uri().clone(),
             headers: request.headers().clone(),
         }
     }
 
     /// Whose request it is.
-    async fn identity(
-        &self,
-        handles: &Handles,
-        client: &Client,
-    ) -> Result<Arc<Identity>, WireError> {
-        let identity = identity_of(handles, bearer(&self.headers).as_ref(), client).await?;
+    async fn known(&self, handles: &Handles, client: &Client) -> Result<Known, WireError> {
+        let known = known_of(handles, bearer(&self.headers).as_ref(), client).await?;
         if let Some(seat) = &self.seat {
             seat.trust();
         }
-        Ok(identity)
+        Ok(known)
     }
 
     async fn open(
         &self,
         rules: &Rules,
-        identity: Arc<Identity>,
+        known: Known,
         client: Client,
         call: Call,
     ) -> Result<Passage, WireError> {
-        let record = Record::new(self.source, &call, Some(&identity));
-        let (caller, client) = (Arc::new(Caller::new(identity)), Arc::new(client));
+        let record = Record::new(self.source, &call, Some(&known.identity));
+        let (caller, client) = (Arc::new(Caller::new(known)), Arc::new(client));
         rules.dispatcher.open(record, Some(caller), client, Box::new(call)).await
     }
 }
@@ -138,7 +138,7 @@ impl From {
         let asked = passage.backend.exchange(&passage.permit, Method::GET, place, body);
         let answer = timeout(passage.permit.call().budget, asked).await;
         let answer = answer.unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into()));
-        Ok(pass_on(handles, passage, answer))
+        Ok(pass_on(handles, passage, answer, &head.gate))
     }
 
     async fn upload(
@@ -155,7 +155,7 @@ impl From {
             return Err(bad_body(Fault::TooLarge));
         }
         let fate = body.fate();
-        let tenure = Tenure::new(Arc::clone(handles), Arc::clone(&passage.permit));
+        let tenure = Tenure::new(Arc::clone(handles), Arc::clone(&passage.permit), &head.gate);
         let place = Place { below: "", query: &query };
         let body = Either::Right(Body::new(body.under(tenure)));
         let answer = {
@@ -181,7 +181,7 @@ impl From {
                 passage.record.end(None, Some(&kind.into()));
                 Err(bad_body(fault))
             }
-            None => Ok(pass_on(handles, passage, answer)),
+            None => Ok(pass_on(handles, passage, answer, &head.gate)),
         }
     }
 
@@ -194,7 +194,7 @@ impl From {
     ) -> Result<(Passage, String), Response> {
         let told = |error: WireError| refuse(&error);
         let client = peer.client(Via::Http);
-        let identity = head.identity(handles, &client).await.map_err(told)?;
+        let known = head.known(handles, &client).await.map_err(told)?;
         let sent = Query::of(&head.uri);
         let missing = || {
             let message = format!("{} required", self.required);
@@ -216,8 +216,8 @@ impl From {
             workspace: workspace.as_deref(),
             traceparent: traceparent(&head.headers),
         };
-        let call = entry.resolve_passage(asked, Some(&identity)).map_err(told)?;
-        let opened = head.open(&rules, identity, client, call).await;
+        let call = entry.resolve_passage(asked, Some(&known.identity)).map_err(told)?;
+        let opened = head.open(&rules, known, client, call).await;
         let passage = opened.map_err(told)?;
         if let Some(workspace) = passage.permit.workspace() {
             // A workspace id needs no escapes.
@@ -236,6 +236,7 @@ fn pass_on(
     handles: &Arc<Handles>,
     passage: Passage,
     answer: Result<Answer, WireError>,
+    gate: &Arc<Gate>,
 ) -> Response {
     let Passage { permit, backend, record } = passage;
     let is_plain = |answer: &Answer| !answer.head.headers.contains_key(CONTENT_ENCODING);
@@ -243,7 +244,7 @@ fn pass_on(
         Ok(answer) if answer.head.status.is_success() && is_plain(&answer) => {
             let octets = HeaderValue::from_static("application/octet-stream");
             let within = permit.call().budget;
-            let tenure = Tenure::new(Arc::clone(handles), permit);
+            let tenure = Tenure::new(Arc::clone(handles), permit, gate);
             let mut response = Response::new(stream_of(answer, record, tenure, within));
             response.headers_mut().insert(CONTENT_TYPE, octets);
             return response;
@@ -255,8 +256,8 @@ fn pass_on(
     refuse(&error)
 }
 
-/// Read no faster than it is taken, and as long as the permit holds. A stream that breaks off is broken off: half a document shall
-/// not look whole.
+/// Read no faster than it is taken, and as long as the permit holds. A stream that breaks off is
+/// broken off: half a document shall not look whole.
 fn stream_of(answer: Answer, record: Record, tenure: Tenure, within: Duration) -> Body {
     let pieces = stream::unfold(Some((answer, record, tenure)), move |state| async move {
         let (mut answer, record, mut tenure) = state?;
@@ -298,12 +299,12 @@ pub(super) async fn metrics(
         return refuse(&internal());
     };
     let client = peer.client(Via::Http);
-    let identity = match head.identity(&handles, &client).await {
-        Ok(identity) => identity,
+    let known = match head.known(&handles, &client).await {
+        Ok(known) => known,
         Err(error) => return refuse(&error),
     };
     let call = entry.resolve_deployment(traceparent(&head.headers));
-    let passage = match head.open(&rules, identity, client, call).await {
+    let passage = match head.open(&rules, known, client, call).await {
         Ok(passage) => passage,
         Err(error) => return refuse(&error),
     };

@@ -104,8 +104,12 @@ impl Heard {
 
     /// Whether silence means that nothing has moved.
     pub(crate) fn is_trusted(&self, now: Instant) -> bool {
-        let now = now.saturating_duration_since(self.begun).as_nanos();
-        now < u128::from(self.trusted_until.load(Ordering::Acquire))
+        now < self.trusted_until()
+    }
+
+    /// Until when it does.
+    pub(crate) fn trusted_until(&self) -> Instant {
+        self.begun + Duration::from_nanos(self.trusted_until.load(Ordering::Acquire))
     }
 
     /// Whether nothing that an identity rests on has moved since it was said.
@@ -156,7 +160,7 @@ fn subject(moved: &Moved) -> Option<Subject> {
         Moved::Session { id, .. } => Subject::Session(*id),
         Moved::UserAuth { id, .. } => Subject::User(*id),
         Moved::UserAuthz { id, .. } => Subject::Rights(*id),
-        Moved::Workspace { id } => Subject::Workspace(id.clone()),
+        Moved::Workspace { id, .. } => Subject::Workspace(id.clone()),
         Moved::SigningKey { id } => Subject::SigningKey(*id),
         Moved::Deployment {} => return None,
     })
@@ -238,8 +242,8 @@ mod tests {
         check(Moved::UserAuthz { id: user, epoch: Some(2) }, [true; 3]);
         check(Moved::UserAuth { id: admin, epoch: Some(2) }, [false, false, true]);
         check(Moved::SigningKey { id: session.signed_by }, [false, true, true]);
-        check(Moved::Workspace { id: "home".parse().unwrap() }, [true; 3]);
-        check(Moved::Workspace { id: "other".parse().unwrap() }, [false; 3]);
+        check(Moved::Workspace { id: "home".parse().unwrap(), disabled: false }, [true; 3]);
+        check(Moved::Workspace { id: "other".parse().unwrap(), disabled: true }, [false; 3]);
         check(Moved::Deployment {}, [true; 3]);
     }
 

@@ -20,6 +20,7 @@ use tollgate_proto::jwt::{Jwk, Jwks};
 use tollgate_runtime::clock::ManualClock;
 use uuid::Uuid;
 
+use super::cache::Known;
 use super::{Iam, Questions, Unreachable};
 
 /// What the clock says.
@@ -68,6 +69,11 @@ pub(crate) fn identity(user: &str) -> Identity {
         expires_at_ms: None,
         user_context: None,
     }
+}
+
+/// The same, as it was said before anything moved.
+pub(crate) fn known(identity: Identity) -> Known {
+    Known { identity: Arc::new(identity), said: mark(0) }
 }
 
 /// Tokens and whom they stand for; everybody may do everything at home and nothing elsewhere.

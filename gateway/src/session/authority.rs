@@ -23,7 +23,7 @@ use super::timers::take_due;
 use super::{Ending, Flow, Session};
 use crate::auth::{authenticate, is_ending, life};
 use crate::authorise::Caller;
-use crate::handles::Limits;
+use crate::handles::{Handles, Limits};
 use crate::iam::NotAuthenticated;
 use crate::iam::cache::Known;
 
@@ -46,7 +46,7 @@ type Judgement = Result<Taken, NotAuthenticated>;
 
 /// A credential that was taken.
 struct Taken {
-    identity: Arc<Identity>,
+    known: Known,
     /// Calls in flight that this identity may not make.
     refused: Refused,
 }
@@ -83,9 +83,10 @@ impl Session {
         let judge = async move {
             let questions = &handles.questions;
             match authenticate(questions, frame.token.as_ref(), &client).await {
-                Ok(Known { identity, .. }) => {
-                    let refused = reauth::refused(questions, &identity, claims, &client).await;
-                    Ok(Taken { identity, refused })
+                Ok(known) => {
+                    let identity = &known.identity;
+                    let refused = reauth::refused(questions, identity, claims, &client).await;
+                    Ok(Taken { known, refused })
                 }
                 Err(reason) => {
                     if let NotAuthenticated::Refused(_) = reason {
@@ -105,7 +106,8 @@ impl Session {
             Ok(taken) => {
                 self.refusals = 0;
                 self.terms = terms;
-                self.perform(Input::Accepted, Some(taken), silent)?;
+                let trusted = Instant::now() < self.handles.questions.trusted_until();
+                self.perform(Input::Accepted { trusted }, Some(taken), silent)?;
             }
             Err(NotAuthenticated::Refused(_)) => {
                 self.refusals += 1;
@@ -116,10 +118,16 @@ impl Session {
         self.release_held()
     }
 
+    /// Feeds the machine with anything but a credential, and does what it says.
+    pub(super) fn advance(&mut self, input: Input) -> Flow {
+        self.perform(input, None, false)
+    }
+
     /// Feeds the machine and does what it says.
     fn perform(&mut self, input: Input, mut taken: Option<Taken>, silent: bool) -> Flow {
         let (next, actions) = step(self.phase, input);
         self.phase = next;
+        let mut cancelled = 0;
         for action in actions {
             match action {
                 Action::Bind => {
@@ -132,21 +140,26 @@ impl Session {
                     self.socket.write(AuthFailed::unreachable().write());
                 }
                 Action::ExtendDeadline => self.extend_deadline(),
-                Action::EndCalls(kind) => self.end_calls(*kind),
+                Action::EndCalls(kind) => cancelled = self.end_calls(*kind),
+                Action::Review => self.review(),
                 Action::TellExpiring => self.tell_expiring(),
                 Action::Unbind => {
-                    self.caller = None;
+                    (self.caller, self.standing, self.reviewing) = (None, None, None);
                     self.extend_deadline();
                 }
                 Action::TellExpired => self.socket.write(Notice::AuthExpired {}.write()),
-                Action::TellRevoked => {
-                    let (scope, reconnect) = ("credential".to_owned(), "reauth".to_owned());
-                    self.socket.write(Notice::AuthRevoked { scope, reconnect }.write());
+                Action::TellRevoked(code) => self.tell_revoked(*code),
+                Action::Close(code) => {
+                    self.count_ended(1, cancelled);
+                    return ControlFlow::Break(Ending::Close(*code));
                 }
-                Action::Close(code) => return ControlFlow::Break(Ending::Close(*code)),
                 // No frame answers a token that came with the upgrade; and the consequences of a
                 // call are those of `calls.rs`, which asks the machine itself.
-                Action::TellRefused | Action::TellUnjudged | Action::Run | Action::Refuse(_) => {}
+                Action::TellRefused
+                | Action::TellUnjudged
+                | Action::Run
+                | Action::Hold
+                | Action::Refuse(_) => {}
             }
         }
         Flow::Continue(())
@@ -169,7 +182,7 @@ impl Session {
     /// Does what follows from that, after the call has had its last frame.
     pub(super) fn follow(&mut self) -> Flow {
         match self.follows.take() {
-            Some(input) => self.perform(input, None, false),
+            Some(input) => self.advance(input),
             None => Flow::Continue(()),
         }
     }
@@ -181,12 +194,15 @@ impl Session {
             (Phase::Unbound, true) => self.timers.auth_within(deadline),
             // A client of old that is closed while idle hangs in its next call.
             (Phase::Unbound, false) => self.timers.auth_within(UNBOUND_OF_OLD),
-            (Phase::Bound | Phase::Grace, _) => {}
+            (Phase::Bound(_) | Phase::Grace(_), _) => {}
         }
     }
 
     fn bind(&mut self, taken: Taken, silent: bool) {
-        let Taken { identity, refused } = taken;
+        let Taken { known, refused } = taken;
+        let Handles { sessions, questions, .. } = &*self.handles;
+        let standing = sessions.enter(&known, &self.gate, questions);
+        let identity = Arc::clone(&known.identity);
         let (life, leeway) = life(&identity, self.handles.clock.now_ms());
         self.timers.bind(life, life.unwrap_or_default().mul_f64(0.85), leeway);
         // What a client is told here holds until it authenticates again.
@@ -205,7 +221,9 @@ impl Session {
             self.greeted = true;
             self.socket.write(answer.write());
         }
-        self.caller = Some(Arc::new(Caller::new(identity)));
+        self.caller = Some(Arc::new(Caller::new(known)));
+        // What was said of the old one is no matter of the new one.
+        (self.standing, self.cause, self.reviewing) = (Some(standing), None, None);
         self.swap_calls(refused);
     }
 
@@ -229,6 +247,15 @@ impl Session {
         }
     }
 
+    fn tell_revoked(&mut self, code: CloseCode) {
+        let scope = match code {
+            CloseCode::WorkspaceDisabled => "workspace",
+            _ => "credential",
+        };
+        let (scope, reconnect) = (scope.to_owned(), code.reconnect().as_str().to_owned());
+        self.socket.write(Notice::AuthRevoked { scope, reconnect }.write());
+    }
+
     fn tell_expiring(&mut self) {
         if let Some(expired) = self.timers.expired {
             let left = expired.saturating_duration_since(Instant::now());
@@ -242,17 +269,20 @@ impl Session {
         let now = Instant::now();
         if take_due(&mut self.timers.auth, now) {
             let iam_silent = self.iam_silent || self.checking.is_some();
-            self.perform(Input::AuthDeadline { iam_silent }, None, false)?;
+            self.advance(Input::AuthDeadline { iam_silent })?;
         }
         if take_due(&mut self.timers.life_ending, now) {
-            self.perform(Input::LifeEnding, None, false)?;
+            self.advance(Input::LifeEnding)?;
         }
         if take_due(&mut self.timers.expired, now) {
             self.timers.grace_over = Some(now + self.handles.rules.load().limits.grace);
-            self.perform(Input::Expired, None, false)?;
+            self.advance(Input::Expired)?;
         }
         if take_due(&mut self.timers.grace_over, now) {
-            self.perform(Input::GraceOver, None, false)?;
+            self.advance(Input::GraceOver)?;
+        }
+        if take_due(&mut self.timers.held_over, now) {
+            self.advance(Input::HeldTooLong)?;
         }
         if take_due(&mut self.timers.drain_over, now) {
             self.end_calls(ErrorKind::Unavailable);
@@ -273,6 +303,7 @@ impl Session {
     /// Arms the timer of a client that does not read while something waits for it.
     pub(super) fn watch_the_reader(&mut self) {
         self.timers.stalled = match (self.socket.backlog(), self.timers.stalled) {
+            _ if self.socket.is_corked() => None,
             (None, _) => None,
             (Some(sent), Some((due, before))) if sent == before => Some((due, before)),
             (Some(sent), _) => {

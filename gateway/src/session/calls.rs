@@ -221,6 +221,9 @@ impl Session {
 
     /// Starts calls whose turn has come.
     pub(super) fn start_waiting(&mut self) {
+        if !self.is_open() {
+            return;
+        }
         while let Some((number, waiting)) = self.inflight.next_waiting() {
             let (rules, record, caller, call) = waiting;
             let beginning = self.begin(number, rules, caller, call);
@@ -308,10 +311,14 @@ impl Session {
     }
 
     /// Gives every call that is in flight its last frame, but those whose own answer is waited for.
-    pub(super) fn end_calls(&mut self, kind: ErrorKind) {
-        for left in self.inflight.take_back_all() {
+    /// Says how many were ended.
+    pub(super) fn end_calls(&mut self, kind: ErrorKind) -> u64 {
+        let ended = self.inflight.take_back_all();
+        let count = ended.len() as u64;
+        for left in ended {
             self.write_last(left, Err(kind.into()));
         }
+        count
     }
 
     /// Ends the calls of a client that is not there any more, but those.

@@ -60,8 +60,9 @@ impl Session {
         };
         self.malformed = 0;
         match frame {
-            // An auth frame is a barrier: what is behind it is decided under its outcome.
-            ClientFrame::Auth(_) | ClientFrame::Call(_) if self.checking.is_some() => {
+            // An auth frame is a barrier: what is behind it is decided under its outcome. So is the
+            // moment in which IAM is asked what is left of the identity.
+            ClientFrame::Auth(_) | ClientFrame::Call(_) if self.holds_frames() => {
                 return self.hold(text);
             }
             ClientFrame::Auth(frame) => self.check(frame, false),
@@ -126,7 +127,10 @@ impl Session {
     }
 
     fn hold(&mut self, text: Utf8Bytes) -> Flow {
-        if self.held.len() < MAX_HELD && self.held_bytes + text.len() <= MAX_HELD_BYTES {
+        // In the latter nothing is read beyond what there is room for, and so nothing refused.
+        if self.checking.is_none()
+            || self.held.len() < MAX_HELD && self.held_bytes + text.len() <= MAX_HELD_BYTES
+        {
             self.held_bytes += text.len();
             self.held.push_back(text);
             return Flow::Continue(());
@@ -142,9 +146,14 @@ impl Session {
         }
     }
 
+    /// Whether there is no room for more frames that wait.
+    pub(super) fn hold_is_full(&self) -> bool {
+        self.held.len() >= MAX_HELD || self.held_bytes >= MAX_HELD_BYTES
+    }
+
     /// Takes up the frames that waited for a verdict, up to the next auth frame.
     pub(super) fn release_held(&mut self) -> Flow {
-        while self.checking.is_none() {
+        while !self.holds_frames() {
             let Some(text) = self.held.pop_front() else { break };
             self.held_bytes -= text.len();
             self.on_text(text)?;

@@ -304,6 +304,10 @@ impl<W> Inflight<W> {
         (self.running, self.waiting.len())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }

@@ -1,7 +1,5 @@
 //! The session machine: a pure function from a phase and an input to the next phase and the
 //! actions that the loop performs. The table is that of docs/PROTOCOL.md.
-//!
-//! `Held`, over a lost lease, joins with the event feed.
 
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::ErrorKind;
@@ -12,18 +10,44 @@ pub(crate) enum Phase {
     /// Nobody has authenticated yet.
     New,
     /// Somebody is authenticated.
-    Bound,
+    Bound(Way),
     /// The credential has expired; running calls may finish.
-    Grace,
+    Grace(Way),
     /// Authenticated once, now nobody.
     Unbound,
 }
 
+/// Whether what calls say may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
+    Open,
+    /// Something has moved that the identity rests on. They wait for what IAM says.
+    Review,
+    /// The feed has been silent for the lease. They wait for its return.
+    Held {
+        /// Something had moved when that began, or has since.
+        suspect: bool,
+    },
+}
+
+impl Phase {
+    /// Of whoever is somebody.
+    pub(crate) fn way(self) -> Option<Way> {
+        match self {
+            Self::Bound(way) | Self::Grace(way) => Some(way),
+            Self::New | Self::Unbound => None,
+        }
+    }
+}
+
 /// What can happen to a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Input {
     /// A credential was taken.
-    Accepted,
+    Accepted {
+        /// Whether the feed is trusted now.
+        trusted: bool,
+    },
     /// One was refused, this many in a row.
     Refused { in_a_row: u32 },
     /// One could not be judged.
@@ -41,8 +65,20 @@ pub(crate) enum Input {
     Expired,
     /// The time after it is over too.
     GraceOver,
-    /// IAM no longer knows the credential, or its user.
+    /// Something has moved that the identity rests on.
+    Suspected,
+    /// IAM has said that the identity is good.
+    Confirmed,
+    /// IAM no longer knows the credential, or its user, or allows them anything.
     AuthorityEnded,
+    /// Whatever IAM would allow is in workspaces that are disabled.
+    WorkspaceDisabled,
+    /// The feed has been silent for the lease.
+    LeaseLost,
+    /// It is heard again, and all that it had to tell.
+    LeaseBack,
+    /// It has been silent for too long.
+    HeldTooLong,
 }
 
 /// What the loop does.
@@ -58,18 +94,22 @@ pub(crate) enum Action {
     ExtendDeadline,
     /// Run the call under the present identity.
     Run,
+    /// Keep the call until the way is open.
+    Hold,
     /// Answer the call with this error.
     Refuse(ErrorKind),
     /// Give every running call this last frame.
     EndCalls(ErrorKind),
+    /// Ask IAM what is left of the identity, whatever was asked before.
+    Review,
     /// Say that the credential ends soon.
     TellExpiring,
     /// Nobody is authenticated from here on.
     Unbind,
     /// Say that the credential has ended.
     TellExpired,
-    /// Say that it was taken away.
-    TellRevoked,
+    /// Say that the authority was taken away, as the close will.
+    TellRevoked(CloseCode),
     /// Close.
     Close(CloseCode),
 }
@@ -77,18 +117,35 @@ pub(crate) enum Action {
 /// A client that fails this often in a row is guessing.
 pub(crate) const MAX_REFUSALS: u32 = 20;
 
+/// To nobody first: what is said about an end is said when it is there.
+const REVOKED: &[Action] = &taken_away(CloseCode::Revoked);
+const WORKSPACE_DISABLED: &[Action] = &taken_away(CloseCode::WorkspaceDisabled);
+
+const fn taken_away(code: CloseCode) -> [Action; 4] {
+    [
+        Action::Unbind,
+        Action::EndCalls(ErrorKind::AccessDenied),
+        Action::TellRevoked(code),
+        Action::Close(code),
+    ]
+}
+
 /// One step of the machine.
 pub(crate) fn step(phase: Phase, input: Input) -> (Phase, &'static [Action]) {
     use Action as A;
     use Phase::{Bound, Grace, New, Unbound};
 
     match (phase, input) {
-        (_, Input::Accepted) => (Bound, &[A::Bind]),
+        // What is doubtful about an identity is no matter of the next one.
+        (_, Input::Accepted { trusted: true }) => (Bound(Way::Open), &[A::Bind]),
+        (_, Input::Accepted { trusted: false }) => {
+            (Bound(Way::Held { suspect: false }), &[A::Bind])
+        }
 
         (New | Unbound, Input::Refused { in_a_row }) if in_a_row >= MAX_REFUSALS => {
             (phase, &[A::TellRefused, A::Close(CloseCode::AuthFailed)])
         }
-        (Bound | Grace, Input::Refused { in_a_row }) if in_a_row >= MAX_REFUSALS => (
+        (Bound(_) | Grace(_), Input::Refused { in_a_row }) if in_a_row >= MAX_REFUSALS => (
             Unbound,
             &[
                 A::TellRefused,
@@ -98,12 +155,14 @@ pub(crate) fn step(phase: Phase, input: Input) -> (Phase, &'static [Action]) {
             ],
         ),
         (New | Unbound, Input::Refused { .. }) => (phase, &[A::TellRefused, A::ExtendDeadline]),
-        (Bound | Grace, Input::Refused { .. }) => (phase, &[A::TellRefused]),
+        (Bound(_) | Grace(_), Input::Refused { .. }) => (phase, &[A::TellRefused]),
         (_, Input::Unjudged) => (phase, &[A::TellUnjudged]),
 
         (New | Unbound, Input::Call) => (phase, &[A::Refuse(ErrorKind::AuthRequired)]),
-        (Bound, Input::Call) => (phase, &[A::Run]),
-        (Grace, Input::Call) => (phase, &[A::Refuse(ErrorKind::AuthExpired)]),
+        (Bound(Way::Open), Input::Call) => (phase, &[A::Run]),
+        (Bound(Way::Review), Input::Call) => (phase, &[A::Hold]),
+        (Bound(Way::Held { .. }), Input::Call) => (phase, &[A::Refuse(ErrorKind::Unavailable)]),
+        (Grace(_), Input::Call) => (phase, &[A::Refuse(ErrorKind::AuthExpired)]),
 
         (New, Input::AuthDeadline { iam_silent: true }) => {
             (phase, &[A::Close(CloseCode::IamUnreachable)])
@@ -113,96 +172,59 @@ pub(crate) fn step(phase: Phase, input: Input) -> (Phase, &'static [Action]) {
         }
         (Unbound, Input::AuthDeadline { .. }) => (phase, &[A::Close(CloseCode::AuthFailed)]),
 
-        (Bound, Input::LifeEnding) => (phase, &[A::TellExpiring]),
-        (Bound, Input::Expired) => (Grace, &[]),
-        (Grace, Input::GraceOver) => {
+        (Bound(_), Input::LifeEnding) => (phase, &[A::TellExpiring]),
+        (Bound(way), Input::Expired) => (Grace(way), &[]),
+        (Grace(_), Input::GraceOver) => {
             (Unbound, &[A::Unbind, A::EndCalls(ErrorKind::AuthExpired), A::TellExpired])
         }
-        (Bound | Grace, Input::AuthorityEnded) => (
-            Unbound,
-            &[
-                A::Unbind,
-                A::EndCalls(ErrorKind::AccessDenied),
-                A::TellRevoked,
-                A::Close(CloseCode::Revoked),
-            ],
-        ),
-        // A timer, or a call, of an identity that was replaced meanwhile.
-        (New | Grace | Unbound, Input::LifeEnding | Input::Expired)
-        | (New | Bound | Unbound, Input::GraceOver)
-        | (Bound | Grace, Input::AuthDeadline { .. })
-        | (New | Unbound, Input::AuthorityEnded) => (phase, &[]),
+        (Bound(_) | Grace(_), Input::AuthorityEnded) => (Unbound, REVOKED),
+        (Bound(_) | Grace(_), Input::WorkspaceDisabled) => (Unbound, WORKSPACE_DISABLED),
+
+        (Bound(way), Input::Suspected | Input::Confirmed | Input::LeaseLost | Input::LeaseBack) => {
+            let (way, actions) = turn(way, input);
+            (Bound(way), actions)
+        }
+        (Grace(way), Input::Suspected | Input::Confirmed | Input::LeaseLost | Input::LeaseBack) => {
+            let (way, actions) = turn(way, input);
+            (Grace(way), actions)
+        }
+        (Bound(Way::Held { .. }) | Grace(Way::Held { .. }), Input::HeldTooLong) => {
+            (phase, &[A::EndCalls(ErrorKind::Unavailable)])
+        }
+
+        // A timer, a word or a call of an identity that was replaced meanwhile.
+        (New | Grace(_) | Unbound, Input::LifeEnding | Input::Expired)
+        | (New | Bound(_) | Unbound, Input::GraceOver)
+        | (Bound(_) | Grace(_), Input::AuthDeadline { .. } | Input::HeldTooLong)
+        | (
+            New | Unbound,
+            Input::AuthorityEnded
+            | Input::WorkspaceDisabled
+            | Input::Suspected
+            | Input::Confirmed
+            | Input::LeaseLost
+            | Input::LeaseBack
+            | Input::HeldTooLong,
+        ) => (phase, &[]),
+    }
+}
+
+/// Whether the way opens or closes.
+fn turn(way: Way, input: Input) -> (Way, &'static [Action]) {
+    match (way, input) {
+        // What was asked before is about less. Or the doubt came in silence.
+        (Way::Open | Way::Review, Input::Suspected)
+        | (Way::Held { suspect: true }, Input::LeaseBack) => (Way::Review, &[Action::Review]),
+        (Way::Held { .. }, Input::Suspected) | (Way::Review, Input::LeaseLost) => {
+            (Way::Held { suspect: true }, &[])
+        }
+        (Way::Open, Input::LeaseLost) => (Way::Held { suspect: false }, &[]),
+        (Way::Review, Input::Confirmed) | (Way::Held { suspect: false }, Input::LeaseBack) => {
+            (Way::Open, &[])
+        }
+        (_, _) => (way, &[]),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn any_input() -> impl Strategy<Value = Input> {
-        prop_oneof![
-            Just(Input::Accepted),
-            (1..25_u32).prop_map(|in_a_row| Input::Refused { in_a_row }),
-            Just(Input::Unjudged),
-            Just(Input::Call),
-            any::<bool>().prop_map(|iam_silent| Input::AuthDeadline { iam_silent }),
-            Just(Input::LifeEnding),
-            Just(Input::Expired),
-            Just(Input::GraceOver),
-            Just(Input::AuthorityEnded),
-        ]
-    }
-
-    proptest! {
-        /// Whatever happens, a call runs only while somebody is bound, and authority that ends
-        /// ends before anything is said about it.
-        #[test]
-        fn no_call_runs_without_an_identity(inputs in proptest::collection::vec(any_input(), 0..64)) {
-            let (mut phase, mut bound) = (Phase::New, false);
-            for input in inputs {
-                let was_bound = bound;
-                let (next, actions) = step(phase, input);
-                for action in actions {
-                    match action {
-                        Action::Bind => bound = true,
-                        Action::Unbind => bound = false,
-                        Action::Run => prop_assert!(bound && phase == Phase::Bound),
-                        Action::EndCalls(_) => prop_assert!(!bound),
-                        _ => {}
-                    }
-                }
-                prop_assert_eq!(bound, matches!(next, Phase::Bound | Phase::Grace));
-                prop_assert!(next != Phase::New || phase == Phase::New);
-                if input == Input::AuthorityEnded {
-                    let closes = actions.contains(&Action::Close(CloseCode::Revoked));
-                    prop_assert_eq!((closes, bound), (was_bound, false));
-                }
-                if input == Input::Call {
-                    prop_assert_eq!(actions.len(), 1, "every call has one consequence");
-                }
-                phase = next;
-            }
-        }
-    }
-
-    #[test]
-    fn the_refused_keep_their_identity_and_guessers_lose_theirs() {
-        let (phase, actions) = step(Phase::Bound, Input::Refused { in_a_row: 19 });
-        assert_eq!((phase, actions), (Phase::Bound, &[Action::TellRefused][..]));
-        let (phase, actions) = step(Phase::Bound, Input::Refused { in_a_row: 20 });
-        assert_eq!(phase, Phase::Unbound);
-        assert_eq!(actions.last(), Some(&Action::Close(CloseCode::AuthFailed)));
-    }
-
-    #[test]
-    fn a_silent_iam_is_not_the_clients_fault() {
-        let deadline = |iam_silent| Input::AuthDeadline { iam_silent };
-        let check = |iam_silent, code| {
-            assert_eq!(step(Phase::New, deadline(iam_silent)).1, [Action::Close(code)]);
-        };
-        check(true, CloseCode::IamUnreachable);
-        check(false, CloseCode::AuthTimeout);
-    }
-}
+mod tests;

@@ -14,7 +14,27 @@ use crate::authorise::NotPermitted;
 use crate::iam::{NotDecided, Questions};
 
 /// Calls in flight, with what they need. Those that IAM decides on, or nobody, are not here.
-pub(super) type Claims = Vec<(u64, Check)>;
+pub(super) struct Claims(Vec<(u64, Check)>);
+
+impl Claims {
+    /// What they need, each once.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let checks: HashSet<&Check> = self.0.iter().map(|(_, check)| check).collect();
+        checks.into_iter().cloned().collect()
+    }
+
+    /// Those that may not go on, by what was decided on each of the checks.
+    pub(super) fn refused(self, checks: &[Check], decisions: &[Decision]) -> Refused {
+        let kinds: HashMap<&Check, Option<ErrorKind>> =
+            checks.iter().zip(decisions.iter().copied().map(kind_of)).collect();
+        let kind = |check| kinds.get(&check).copied().unwrap_or(Some(ErrorKind::Internal));
+        self.0.iter().filter_map(|(number, check)| Some((*number, kind(check)?))).collect()
+    }
+
+    fn all_refused(self, kind: ErrorKind) -> Refused {
+        self.0.into_iter().map(|(number, _)| (number, kind)).collect()
+    }
+}
 
 /// Calls that end, and why.
 pub(super) type Refused = HashMap<u64, ErrorKind>;
@@ -26,25 +46,20 @@ pub(super) async fn refused(
     claims: Claims,
     client: &Client,
 ) -> Refused {
-    if claims.is_empty() {
+    let checks = claims.checks();
+    if checks.is_empty() {
         return Refused::new();
     }
-    let checks: HashSet<&Check> = claims.iter().map(|(_, check)| check).collect();
-    let checks: Vec<Check> = checks.into_iter().cloned().collect();
-    let kinds: HashMap<Check, Option<ErrorKind>> =
-        match questions.authorise_many(identity, &checks, client).await {
-            Ok(decisions) => checks.into_iter().zip(decisions.into_iter().map(kind_of)).collect(),
-            Err(reason) => {
-                tracing::debug!(%reason, "calls in flight could not be authorised again");
-                let kind = match reason {
-                    NotDecided::Ended(_) => ErrorKind::AccessDenied,
-                    other => NotPermitted::from(other).kind(),
-                };
-                checks.into_iter().map(|check| (check, Some(kind))).collect()
-            }
-        };
-    let refused = |check| kinds.get(&check).copied().unwrap_or(Some(ErrorKind::Internal));
-    claims.into_iter().filter_map(|(number, check)| Some((number, refused(check)?))).collect()
+    match questions.authorise_many(identity, &checks, client).await {
+        Ok(decisions) => claims.refused(&checks, &decisions),
+        Err(reason) => {
+            tracing::debug!(%reason, "calls in flight could not be authorised again");
+            claims.all_refused(match reason {
+                NotDecided::Ended(_) => ErrorKind::AccessDenied,
+                other => NotPermitted::from(other).kind(),
+            })
+        }
+    }
 }
 
 fn kind_of(decision: Decision) -> Option<ErrorKind> {
@@ -61,10 +76,8 @@ impl Session {
         let running = self.inflight.running().map(|(number, check)| (number, Some(check)));
         let waiting = self.inflight.waiting();
         let waiting = waiting.map(|(number, (.., call))| (*number, call.needs.check()));
-        running
-            .chain(waiting)
-            .filter_map(|(number, check)| Some((number, check?.clone())))
-            .collect()
+        let all = running.chain(waiting);
+        Claims(all.filter_map(|(number, check)| Some((number, check?.clone()))).collect())
     }
 
     /// The ids of the calls that go on, and of those that end, as `auth-ok` tells them.
@@ -84,11 +97,7 @@ impl Session {
     /// Ends the calls that the new identity may not make. Those of the same caller that still wait
     /// will run under it: the credential that they came with may be about to end.
     pub(super) fn swap_calls(&mut self, refused: Refused) {
-        let mut refused: Vec<_> = refused.into_iter().collect();
-        refused.sort_unstable_by_key(|(number, _)| *number);
-        for (number, kind) in refused {
-            self.end_call(number, Err(kind.into()));
-        }
+        self.end_refused(refused);
         for (_, (.., caller, _)) in self.inflight.waiting_mut() {
             let same = caller.as_ref().zip(self.caller.as_ref()).is_some_and(|(old, new)| {
                 let (old, new) = (old.identity(), new.identity());
@@ -99,6 +108,19 @@ impl Session {
             }
         }
         self.start_waiting();
+    }
+}
+
+impl Session {
+    /// Ends calls that may not go on, in the order in which they came; says how many.
+    pub(super) fn end_refused(&mut self, refused: Refused) -> u64 {
+        let mut refused: Vec<_> = refused.into_iter().collect();
+        refused.sort_unstable_by_key(|(number, _)| *number);
+        let before = self.inflight.len();
+        for (number, kind) in refused {
+            self.end_call(number, Err(kind.into()));
+        }
+        (before - self.inflight.len()) as u64
     }
 }
 
@@ -123,7 +145,8 @@ mod tests {
                 (number, Check { capability: Capability::Llm, resource })
             });
             let client = Client::default();
-            let refused = refused(&questions, &identity("ann"), claims.collect(), &client).await;
+            let claims = Claims(claims.collect());
+            let refused = refused(&questions, &identity("ann"), claims, &client).await;
             let mut refused: Vec<_> = refused.into_iter().collect();
             refused.sort_unstable_by_key(|(number, _)| *number);
             refused

@@ -27,6 +27,10 @@ pub(super) struct Timers {
     pub(super) stalled: Option<(Instant, u64)>,
     /// The time of a call that waits for its turn is over then.
     pub(super) overdue: Option<Instant>,
+    /// The feed must have been heard again by then.
+    pub(super) lease: Option<Instant>,
+    /// It has been silent for too long then.
+    pub(super) held_over: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -44,6 +48,8 @@ impl Timers {
             beat: None,
             stalled: None,
             overdue: None,
+            lease: None,
+            held_over: None,
             sleep: None,
         }
     }
@@ -84,9 +90,11 @@ impl Timers {
 
     fn next(&self) -> Option<Instant> {
         let stalled = self.stalled.map(|(due, _)| due);
-        let Self { auth, life_ending, expired, grace_over, drain_over, beat, overdue, .. } = *self;
-        let times = [auth, life_ending, expired, grace_over, drain_over, beat, overdue, stalled];
-        times.into_iter().flatten().min()
+        let Self { auth, life_ending, expired, grace_over, drain_over, .. } = *self;
+        let Self { beat, overdue, lease, held_over, .. } = *self;
+        let life = [auth, life_ending, expired, grace_over, drain_over];
+        let times = life.into_iter().chain([beat, overdue, lease, held_over, stalled]);
+        times.flatten().min()
     }
 }
 

@@ -61,6 +61,16 @@ impl Socket {
         self.piled > OVERFLOW_ABOVE
     }
 
+    /// Keeps what was written from leaving, or lets it leave.
+    pub(crate) fn cork(&mut self, corked: bool) {
+        self.corked = corked;
+    }
+
+    /// Whether it is kept.
+    pub(crate) fn is_corked(&self) -> bool {
+        self.corked
+    }
+
     /// Whether something waits to leave, and how much has left so far.
     pub(crate) fn backlog(&self) -> Option<u64> {
         self.unflushed.then_some(self.sent)

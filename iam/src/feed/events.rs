@@ -63,8 +63,12 @@ fn moved_by(act: &Act, change: &Change, state: &dyn Read) -> Result<Vec<Moved>, 
         | Change::SetProfile { .. }
         | Change::Rehash { .. } => vec![],
         // "There is none" may have been known.
-        Change::AddWorkspace(workspace) => vec![Moved::Workspace { id: workspace.id.clone() }],
-        Change::SetWorkspace { workspace, .. } => vec![Moved::Workspace { id: workspace.clone() }],
+        Change::AddWorkspace(workspace) => {
+            vec![Moved::Workspace { id: workspace.id.clone(), disabled: false }]
+        }
+        Change::SetWorkspace { workspace, enabled, .. } => {
+            vec![Moved::Workspace { id: workspace.clone(), disabled: !enabled }]
+        }
         Change::SetPassword { user, .. }
         | Change::SetEnabled { user, enabled: false }
         | Change::RemoveUser { user } => vec![auth(*user)?, authz(*user)?],

@@ -49,7 +49,7 @@ async fn gateways_of_another_node_hear_of_a_change_within_a_quarter_of_a_second(
         for n in 0..20 {
             let id = format!("w{n}");
             one.workspace(&admin, &id).await;
-            let expected = Moved::Workspace { id: id.parse().unwrap() };
+            let expected = Moved::Workspace { id: id.parse().unwrap(), disabled: false };
             let begun = Instant::now();
             loop {
                 let news = poll(&two, Some(head)).await;
@@ -88,7 +88,7 @@ async fn whoever_changes_something_is_answered_when_gateways_of_another_node_kno
                 let (id, begun) = (format!("w{n}"), Instant::now());
                 one.workspace(&admin, &id).await;
                 took.push(begun.elapsed());
-                let expected = Moved::Workspace { id: id.parse().unwrap() };
+                let expected = Moved::Workspace { id: id.parse().unwrap(), disabled: false };
                 in_time += usize::from(told.borrow().contains(&expected));
             }
             (in_time, took)

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Actor, Check, Decision};
 
 /// Somebody who may have ended, and what it is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Claim {
     /// Who.
     pub actor: Actor,

@@ -53,6 +53,9 @@ pub enum Moved {
     Workspace {
         /// Which.
         id: WorkspaceId,
+        /// Whether that took authority away.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        disabled: bool,
     },
     /// A signing key came to be, or came to another state: the key set is to be read again.
     SigningKey {
@@ -83,7 +86,7 @@ mod tests {
             r#"{"seq":7,"kind":"user-auth","id":"00000000-0000-0000-0000-000000000001","epoch":3}"#,
         );
         check(
-            Moved::Workspace { id: WorkspaceId::default_workspace() },
+            Moved::Workspace { id: WorkspaceId::default_workspace(), disabled: false },
             r#"{"seq":7,"kind":"workspace","id":"default"}"#,
         );
         check(Moved::Deployment {}, r#"{"seq":7,"kind":"deployment"}"#);

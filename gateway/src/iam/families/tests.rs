@@ -207,7 +207,7 @@ async fn nothing_follows_from_what_has_moved_since() {
         (Moved::UserAuthz { id: ann, epoch }, true),
         (Moved::UserAuth { id: minter().sub, epoch }, true),
         (Moved::SigningKey { id: kid() }, true),
-        (Moved::Workspace { id: "home".parse().unwrap() }, true),
+        (Moved::Workspace { id: "home".parse().unwrap(), disabled: true }, true),
         (Moved::Session { id: claims(2).jti, user: Some(ann) }, true),
         (Moved::Deployment {}, true),
         (Moved::Session { id: claims(3).jti, user: Some(ann) }, false),

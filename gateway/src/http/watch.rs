@@ -1,0 +1,141 @@
+//! One HTTP call, as long as its caller stands. What a socket's session does for all of its calls,
+//! this does for one that has no session.
+//!
+//! In: the call, and what the feed tells of its caller. Out: its answer, or why it may not have one.
+//! Never: an answer while it is in doubt whether its caller may have it. What changes something and
+//! was sent to IAM has its own answer.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tollgate_proto::error::ErrorKind;
+use tollgate_proto::iam::{Claim, Confirmed, Decision};
+
+use crate::call::{Call, Fate, Target};
+use crate::handles::Handles;
+use crate::iam::cache::Known;
+use crate::sessions::{Gate, Standing, Told, Word};
+
+/// How long an answer is kept while the feed is silent.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Its caller may not have it any more.
+    Denied,
+    /// It would be allowed, and the workspace is gone.
+    WorkspaceGone,
+    /// The feed has been silent for too long.
+    Silent,
+}
+
+impl Over {
+    pub(super) fn kind(self) -> ErrorKind {
+        match self {
+            Self::Denied => ErrorKind::AccessDenied,
+            Self::WorkspaceGone => ErrorKind::WorkspaceNotFound,
+            Self::Silent => ErrorKind::Unavailable,
+        }
+    }
+}
+
+/// A caller that is watched while its call runs.
+pub(super) struct Watch<'a> {
+    handles: &'a Handles,
+    standing: Standing,
+    claim: Claim,
+    fate: Option<Arc<Fate>>,
+    /// IAM is asked what is left of it.
+    review: Option<BoxFuture<'a, Confirmed>>,
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a> Watch<'a> {
+    /// Of a call by a task behind this gate.
+    pub(super) fn over(handles: &'a Handles, known: &Known, gate: &Arc<Gate>, call: &Call) -> Self {
+        let fate = match &call.target {
+            Target::Iam(order, fate) if order.operation.changes() => Some(Arc::clone(fate)),
+            _ => None,
+        };
+        Self {
+            handles,
+            standing: handles.sessions.enter(known, gate, &handles.questions),
+            claim: Claim {
+                actor: known.identity.actor.clone(),
+                checks: call.needs.check().cloned().into_iter().collect(),
+            },
+            fate,
+            review: None,
+            silence: None,
+        }
+    }
+
+    /// Runs the call as long as it stands.
+    pub(super) async fn during<F: Future>(mut self, run: F) -> Result<F::Output, Over> {
+        let (mut run, mut is_sent) = (pin!(run), false);
+        poll_fn(|cx| {
+            if !is_sent && let Err(over) = ready!(self.poll(cx)) {
+                // Whether what was sent is done, IAM alone knows: its own answer will say.
+                is_sent = self.fate.as_ref().is_some_and(|fate| !fate.take_back());
+                if !is_sent {
+                    return Poll::Ready(Err(over));
+                }
+            }
+            run.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// Whether the call may go on; pending while that is in doubt.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
+        while let Poll::Ready(Told { word, seq, .. }) = self.standing.poll(cx) {
+            match word {
+                Word::Ended => {
+                    self.handles.sessions.count(seq, 0, 1);
+                    return Poll::Ready(Err(Over::Denied));
+                }
+                // Whatever was asked before is about less.
+                Word::Suspect => {
+                    let (questions, claim) = (&self.handles.questions, self.claim.clone());
+                    self.review = Some(async move { questions.review(claim).await }.boxed());
+                }
+            }
+        }
+        if let Some(review) = &mut self.review {
+            let confirmed = ready!(review.as_mut().poll(cx));
+            self.review = None;
+            judge(&confirmed)?;
+        }
+        self.poll_feed(cx)
+    }
+
+    /// Pending while the feed is silent; whoever waits is woken when it is heard again.
+    fn poll_feed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
+        let trusted_until = self.handles.questions.trusted_until();
+        if self.fate.is_some() || Instant::now() < trusted_until {
+            self.silence = None;
+            return Poll::Ready(Ok(()));
+        }
+        let over = trusted_until + LONGEST_HOLD;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep_until(over)));
+        silence.as_mut().poll(cx).map(|()| Err(Over::Silent))
+    }
+}
+
+fn judge(confirmed: &Confirmed) -> Result<(), Over> {
+    match confirmed {
+        Confirmed::Live(decisions) => match decisions.first() {
+            None | Some(Decision::Allow) => Ok(()),
+            Some(Decision::Deny) => Err(Over::Denied),
+            Some(Decision::NoWorkspace) => Err(Over::WorkspaceGone),
+        },
+        Confirmed::Rightless | Confirmed::WorkspaceDisabled | Confirmed::Ended => Err(Over::Denied),
+    }
+}

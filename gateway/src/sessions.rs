@@ -1,0 +1,217 @@
+//! Who is here, and under which identity: sockets, relays and HTTP requests under way, so that what
+//! the feed tells reaches everybody whom it concerns.
+//!
+//! In: identities that were bound, and news. Out: a [`Told`] for each holder that is concerned, which
+//! wakes its task.
+//! When [`Sessions::tell`] has returned, nobody whom the news concern does anything more under what
+//! it was before: every holder has seen what it was told, or will before it does anything else.
+
+mod gate;
+mod told;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tollgate_proto::iam::{Ended, Identity, News};
+use tollgate_proto::ids::{Seq, UserId};
+
+use crate::iam::Questions;
+use crate::iam::cache::Known;
+pub(crate) use gate::Gate;
+use told::{Concerned, concerned, users_of, word};
+pub(crate) use told::{Told, Word};
+
+/// How long the feed waits for those whom it told something to have acted on it, so that what
+/// they ended is counted with the news: that they do nothing else is certain before.
+const SETTLE: Duration = Duration::from_millis(20);
+/// Entries whose consequences wait to be told.
+const MOST_COUNTED: usize = 1_024;
+
+/// Everybody who is here.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    holders: Mutex<HashMap<UserId, Vec<Holder>>>,
+    ended: Mutex<Vec<Ended>>,
+}
+
+#[derive(Debug, Clone)]
+struct Holder {
+    identity: Arc<Identity>,
+    note: Arc<Note>,
+}
+
+/// Where one holder finds what it was told.
+#[derive(Debug)]
+struct Note {
+    gate: Arc<Gate>,
+    /// That there is something, to be seen at a glance.
+    is_told: AtomicBool,
+    told: Mutex<Option<Told>>,
+    waker: AtomicWaker,
+}
+
+impl Note {
+    fn tell(&self, told: Told) {
+        let mut known = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref().is_none_or(|known| known.word < told.word) {
+            *known = Some(told);
+        }
+        self.is_told.store(true, Ordering::SeqCst);
+        drop(known);
+        self.waker.wake();
+    }
+}
+
+/// That an identity is held here, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    sessions: Arc<Sessions>,
+    holder: Holder,
+}
+
+impl Sessions {
+    /// An identity is held from here on, by a task behind this gate.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        known: &Known,
+        gate: &Arc<Gate>,
+        questions: &Questions,
+    ) -> Standing {
+        let note = Note {
+            gate: Arc::clone(gate),
+            is_told: AtomicBool::new(false),
+            told: Mutex::new(None),
+            waker: AtomicWaker::new(),
+        };
+        let holder = Holder { identity: Arc::clone(&known.identity), note: Arc::new(note) };
+        let mut holders = self.holders();
+        for user in users_of(&known.identity.actor) {
+            holders.entry(user).or_default().push(holder.clone());
+        }
+        drop(holders);
+        // What moved before it was found here was told to nobody.
+        if !questions.still_holds(known) {
+            holder.note.tell(Told { word: Word::Suspect, seq: Seq(0), _settles: None });
+        }
+        Standing { sessions: Arc::clone(self), holder }
+    }
+
+    /// Tells everybody whom the news concern. They were heard before: nothing that was kept
+    /// is used any more.
+    pub(crate) async fn tell(&self, news: &News) {
+        let (settles, mut settled) = mpsc::channel(1);
+        for gate in self.mark(news, &settles) {
+            gate.passed().await;
+        }
+        drop(settles);
+        // Nothing is ever sent: it ends when all have dropped what they were told.
+        let _ = timeout(SETTLE, settled.recv()).await;
+    }
+
+    /// Leaves everybody what it is told, and gives their gates.
+    fn mark(&self, news: &News, settles: &mpsc::Sender<Infallible>) -> Vec<Arc<Gate>> {
+        let mut gates = Vec::new();
+        let mut tell = |holder: &Holder, word, seq| {
+            holder.note.tell(Told { word, seq, _settles: Some(settles.clone()) });
+            gates.push(Arc::clone(&holder.note.gate));
+        };
+        let holders = self.holders();
+        if news.resync {
+            for holder in holders.values().flatten() {
+                tell(holder, Word::Suspect, news.head.seq);
+            }
+        }
+        for event in &news.events {
+            let mut tell = |holder: &Holder| {
+                if let Some(word) = word(&holder.identity.actor, &event.moved) {
+                    tell(holder, word, event.seq);
+                }
+            };
+            match concerned(&event.moved) {
+                Concerned::Only(user) => holders.get(&user).into_iter().flatten().for_each(tell),
+                Concerned::Anybody => holders.values().flatten().for_each(&mut tell),
+                Concerned::Nobody => {}
+            }
+        }
+        gates
+    }
+
+    /// Wakes everybody: the feed is trusted again.
+    pub(crate) fn wake(&self) {
+        for holder in self.holders().values().flatten() {
+            holder.note.waker.wake();
+        }
+    }
+
+    /// Counts what was ended because of an entry.
+    pub(crate) fn count(&self, seq: Seq, closed: u64, cancelled: u64) {
+        let mut ended = self.ended();
+        let is_full = ended.len() >= MOST_COUNTED;
+        match ended.iter_mut().find(|ended| ended.seq == seq) {
+            Some(known) => {
+                known.closed += closed;
+                known.cancelled += cancelled;
+            }
+            None if is_full => {}
+            None => ended.push(Ended { seq, closed, cancelled }),
+        }
+    }
+
+    /// What was counted and not yet taken.
+    pub(crate) fn take_counts(&self) -> Vec<Ended> {
+        std::mem::take(&mut *self.ended())
+    }
+
+    fn holders(&self) -> MutexGuard<'_, HashMap<UserId, Vec<Holder>>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Vec<Ended>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Standing {
+    /// Whether there is something that the holder was told and has not seen.
+    pub(crate) fn is_told(&self) -> bool {
+        self.holder.note.is_told.load(Ordering::SeqCst)
+    }
+
+    /// Ready with what the holder was told. Whoever polls is woken by the next word, and by the
+    /// return of the feed.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Told> {
+        let note = &self.holder.note;
+        note.waker.register(cx.waker());
+        if !note.is_told.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        note.is_told.store(false, Ordering::SeqCst);
+        match note.told.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(told) => Poll::Ready(told),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        let mut holders = self.sessions.holders();
+        for user in users_of(&self.holder.identity.actor) {
+            let Some(of_user) = holders.get_mut(&user) else { continue };
+            let is_this = |holder: &Holder| Arc::ptr_eq(&holder.note, &self.holder.note);
+            if let Some(at) = of_user.iter().position(is_this) {
+                of_user.swap_remove(at);
+            }
+            if of_user.is_empty() {
+                holders.remove(&user);
+            }
+        }
+    }
+}

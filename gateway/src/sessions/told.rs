@@ -1,0 +1,91 @@
+//! What the feed has to say to one holder of an identity.
+
+use std::convert::Infallible;
+
+use tokio::sync::mpsc;
+use tollgate_proto::iam::{Actor, Credential, Moved};
+use tollgate_proto::ids::{Seq, UserId};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Word {
+    /// Something has moved that it rests on: IAM must be asked.
+    Suspect,
+    /// Its authority has ended.
+    Ended,
+}
+
+/// A word, and the entry that it follows from. The feed waits a little until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) word: Word,
+    pub(crate) seq: Seq,
+    pub(super) _settles: Option<mpsc::Sender<Infallible>>,
+}
+
+/// Who is concerned by a move.
+pub(super) enum Concerned {
+    Only(UserId),
+    Anybody,
+    Nobody,
+}
+
+pub(super) fn concerned(moved: &Moved) -> Concerned {
+    match moved {
+        Moved::Credential { user: Some(id), .. }
+        | Moved::Session { user: Some(id), .. }
+        | Moved::UserAuth { id, .. }
+        | Moved::UserAuthz { id, .. } => Concerned::Only(*id),
+        Moved::Credential { user: None, .. }
+        | Moved::Session { user: None, .. }
+        | Moved::Workspace { disabled: true, .. }
+        | Moved::SigningKey { .. }
+        | Moved::Deployment {} => Concerned::Anybody,
+        // What it gives is asked for with the next call.
+        Moved::Workspace { disabled: false, .. } => Concerned::Nobody,
+    }
+}
+
+/// What a move means to an actor.
+pub(super) fn word(actor: &Actor, moved: &Moved) -> Option<Word> {
+    let (session, minter) = match actor.credential {
+        Credential::Key(_) => (None, None),
+        Credential::Session(session) => (Some(session), None),
+        Credential::Minted { session, by, epoch } => (Some(session), Some((by, epoch))),
+    };
+    match moved {
+        Moved::Credential { id, .. } => {
+            (actor.credential == Credential::Key(*id)).then_some(Word::Ended)
+        }
+        Moved::Session { id, .. } => {
+            session.is_some_and(|session| session.id == *id).then_some(Word::Ended)
+        }
+        Moved::UserAuth { id, epoch } if *id == actor.user => {
+            // A key may have moved on with its owner.
+            let is_over = epoch.is_none_or(|epoch| session.is_some() && actor.auth_epoch < epoch);
+            Some(if is_over { Word::Ended } else { Word::Suspect })
+        }
+        Moved::UserAuth { id, epoch } => {
+            let of_minter = minter.filter(|(by, _)| by == id);
+            of_minter.map(|(_, minted)| match epoch {
+                Some(epoch) if *epoch <= minted => Word::Suspect,
+                Some(_) | None => Word::Ended,
+            })
+        }
+        Moved::UserAuthz { id, .. } => (*id == actor.user).then_some(Word::Suspect),
+        Moved::SigningKey { id } => {
+            session.is_some_and(|session| session.signed_by == *id).then_some(Word::Suspect)
+        }
+        Moved::Workspace { disabled, .. } => disabled.then_some(Word::Suspect),
+        Moved::Deployment {} => Some(Word::Suspect),
+    }
+}
+
+/// The users whose moves concern an actor.
+pub(super) fn users_of(actor: &Actor) -> impl Iterator<Item = UserId> {
+    let minter = match actor.credential {
+        Credential::Minted { by, .. } => Some(by).filter(|by| *by != actor.user),
+        Credential::Key(_) | Credential::Session(_) => None,
+    };
+    [Some(actor.user), minter].into_iter().flatten()
+}

@@ -4,7 +4,7 @@
 #
 #   e2e/compose.sh [single|cluster]
 #
-# Needs Docker with Compose 2.20 or newer. It takes the commit that is checked out, and leaves the
+# Needs Docker with Compose v2. It takes the commit that is checked out, and leaves the
 # images and nothing else. Where ScyllaDB's image cannot be had, e2e/scylla-standin/build makes one.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tollgate_proto::iam::{Mark, Poll};
 use tollgate_proto::ids::GatewayId;
 use tollgate_runtime::lifecycle::Lifecycle;
@@ -37,7 +37,7 @@ impl Feed {
         let gateway = GatewayId(Uuid::now_v7());
         let poll = questions.poll(Poll { gateway, after: None, ended: Vec::new() });
         let after = match timeout(FIRST_NEWS, poll).await {
-            Ok(Ok(news)) => Some(news.head),
+            Ok(Ok((news, _))) => Some(news.head),
             Ok(Err(_)) | Err(_) => None,
         };
         Self { questions, sessions, gateway, after }
@@ -60,13 +60,12 @@ impl Feed {
         let (mut ended, mut pause, mut is_lost) = (Vec::new(), FIRST_PAUSE, false);
         loop {
             ended.extend(sessions.take_counts());
-            let was_trusted = Instant::now() < questions.trusted_until();
             let poll = Poll { gateway: *gateway, after, ended: ended.clone() };
             match questions.poll(poll).await {
-                Ok(news) => {
+                Ok((news, was_silent)) => {
                     ended.clear();
                     sessions.tell(&news).await;
-                    if !was_trusted {
+                    if was_silent {
                         sessions.wake();
                     }
                     after = Some(news.head);

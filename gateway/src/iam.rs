@@ -144,12 +144,14 @@ impl Questions {
         }
     }
 
-    /// Asks for news, and takes them up: nothing that they void is used from here on.
-    pub(crate) async fn poll(&self, poll: Poll) -> Result<News, Unreachable> {
+    /// Asks for news, and takes them up: nothing that they void is used from here on. Says too
+    /// whether somebody may have found the feed silent before.
+    pub(crate) async fn poll(&self, poll: Poll) -> Result<(News, bool), Unreachable> {
         let asked = Instant::now();
         let news = self.asking.iam().poll(poll).await?;
+        let trusted_until = self.trusted_until();
         self.cache.heard().hear(&news, asked);
-        Ok(news)
+        Ok((news, trusted_until <= Instant::now()))
     }
 
     /// Until when what is known can be relied on, unless there are news before.

@@ -7,6 +7,7 @@
 //! it was before: every holder has seen what it was told, or will before it does anything else.
 
 mod gate;
+mod silence;
 mod told;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use tollgate_proto::ids::{Seq, UserId};
 use crate::iam::Questions;
 use crate::iam::cache::Known;
 pub(crate) use gate::Gate;
+pub(crate) use silence::{LONGEST_HOLD, Silence, TooLong};
 use told::{Concerned, concerned, users_of, word};
 pub(crate) use told::{Told, Word};
 

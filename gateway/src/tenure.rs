@@ -2,7 +2,8 @@
 //! stream of bytes, asks IAM again when the decision behind its permit runs out.
 //!
 //! In: the permit. Out: whether something may be passed on now, or why nothing may any more.
-//! Never: a guess. While IAM cannot be asked nothing is passed on, and so nothing is lost.
+//! Never: a guess. While IAM cannot be asked, or its feed is silent, nothing is passed on, and so
+//! nothing is lost.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -20,7 +21,7 @@ use crate::authorise::{NotPermitted, Permit};
 use crate::handles::Handles;
 use crate::iam::NotDecided;
 use crate::iam::cache::Decided;
-use crate::sessions::{Gate, Standing, Word};
+use crate::sessions::{Gate, Silence, Standing, TooLong, Word};
 
 /// Between two questions to an IAM that cannot be asked.
 const RETRY: Duration = Duration::from_secs(1);
@@ -34,6 +35,7 @@ pub(crate) struct Tenure {
     permit: Arc<Permit>,
     /// Where the feed finds it.
     standing: Option<Standing>,
+    silence: Silence,
     /// What it rests on. `None`: on nothing that is asked for again.
     decided: Option<Decided>,
     /// IAM is asked whether it still holds.
@@ -56,6 +58,8 @@ pub(crate) enum Over {
     Revoked,
     /// It might, and the workspace is there no more.
     WorkspaceGone,
+    /// The feed has been silent for too long.
+    Silent,
 }
 
 impl Over {
@@ -65,6 +69,7 @@ impl Over {
             Self::Expired => ErrorKind::AuthExpired,
             Self::Revoked => ErrorKind::AccessDenied,
             Self::WorkspaceGone => ErrorKind::WorkspaceNotFound,
+            Self::Silent => ErrorKind::Unavailable,
         }
     }
 }
@@ -83,6 +88,7 @@ impl Tenure {
         let standing = permit.known().map(|known| sessions.enter(known, gate, questions));
         Self {
             standing,
+            silence: Silence::default(),
             decided: permit.decided(),
             renewal: None,
             retry_at: now,
@@ -119,6 +125,12 @@ impl Tenure {
             if self.life.is_some_and(|(_, over)| over <= now) {
                 return Poll::Ready(Err(Over::Expired));
             }
+            match self.silence.poll(&self.handles.questions, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(TooLong)) => return Poll::Ready(Err(Over::Silent)),
+                Poll::Pending if self.is_due(self.life.map(|(_, over)| over), cx) => continue,
+                Poll::Pending => return Poll::Pending,
+            }
             if let Some(renewal) = &mut self.renewal
                 && let Poll::Ready(renewed) = renewal.poll_unpin(cx)
             {
@@ -131,16 +143,20 @@ impl Tenure {
                 self.renew();
                 continue;
             }
-            if let Some(due) = self.due(holds) {
-                if self.sleep.deadline() != due {
-                    self.sleep.as_mut().reset(due);
-                }
-                if self.sleep.as_mut().poll(cx).is_ready() {
-                    continue;
-                }
+            if self.is_due(self.due(holds), cx) {
+                continue;
             }
             return if holds { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
+    }
+
+    /// Whether a time has come. If not, whoever polls is woken then.
+    fn is_due(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> bool {
+        let Some(due) = due else { return false };
+        if self.sleep.deadline() != due {
+            self.sleep.as_mut().reset(due);
+        }
+        self.sleep.as_mut().poll(cx).is_ready()
     }
 
     fn due(&self, holds: bool) -> Option<Instant> {

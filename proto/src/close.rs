@@ -92,7 +92,7 @@ close_codes! {
     SessionOver = 4440, "session-over", Now;
     /// The workspace was disabled.
     WorkspaceDisabled = 4451, "workspace-disabled", Never;
-    /// IAM could not be asked while the socket authenticated.
+    /// IAM could not be asked while the socket authenticated, or was not heard of for too long.
     IamUnreachable = 4503, "iam-unreachable", Backoff;
     /// No pong came.
     HeartbeatMissed = 4504, "heartbeat-missed", Now;

@@ -310,8 +310,14 @@ pub(super) async fn metrics(
     };
     let place = Place { below: path, query: head.uri.query().unwrap_or_default() };
     let within = passage.permit.call().budget;
-    let asked = timeout(within, ask_metrics(&passage, place)).await;
-    let asked = asked.unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into()));
+    let mut tenure = Tenure::new(Arc::clone(&handles), Arc::clone(&passage.permit), &head.gate);
+    let asked = match tenure.during(timeout(within, ask_metrics(&passage, place))).await {
+        Ok(asked) => asked.unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into())),
+        Err(over) => {
+            passage.record.end(None, Some(&over.kind().into()));
+            return refuse(&over.kind().into());
+        }
+    };
     passage.record.end(None, asked.as_ref().err());
     match asked {
         Ok(answer) => answer.into_response(),

@@ -6,24 +6,19 @@
 //! was sent to IAM has its own answer.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, Sleep, sleep_until};
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::iam::{Claim, Confirmed, Decision};
 
 use crate::call::{Call, Fate, Target};
 use crate::handles::Handles;
 use crate::iam::cache::Known;
-use crate::sessions::{Gate, Standing, Told, Word};
-
-/// How long an answer is kept while the feed is silent.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
+use crate::sessions::{Gate, Silence, Standing, Told, TooLong, Word};
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +49,7 @@ pub(super) struct Watch<'a> {
     fate: Option<Arc<Fate>>,
     /// IAM is asked what is left of it.
     review: Option<BoxFuture<'a, Confirmed>>,
-    silence: Option<Pin<Box<Sleep>>>,
+    silence: Silence,
 }
 
 impl<'a> Watch<'a> {
@@ -73,7 +68,7 @@ impl<'a> Watch<'a> {
             },
             fate,
             review: None,
-            silence: None,
+            silence: Silence::default(),
         }
     }
 
@@ -113,19 +108,11 @@ impl<'a> Watch<'a> {
             self.review = None;
             judge(&confirmed)?;
         }
-        self.poll_feed(cx)
-    }
-
-    /// Pending while the feed is silent; whoever waits is woken when it is heard again.
-    fn poll_feed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
-        let trusted_until = self.handles.questions.trusted_until();
-        if self.fate.is_some() || Instant::now() < trusted_until {
-            self.silence = None;
-            return Poll::Ready(Ok(()));
+        match &self.fate {
+            // What IAM has just answered needs no feed.
+            Some(_) => Poll::Ready(Ok(())),
+            None => self.silence.poll(&self.handles.questions, cx).map_err(|TooLong| Over::Silent),
         }
-        let over = trusted_until + LONGEST_HOLD;
-        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep_until(over)));
-        silence.as_mut().poll(cx).map(|()| Err(Over::Silent))
     }
 }
 

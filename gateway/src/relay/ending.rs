@@ -39,6 +39,7 @@ impl Ending {
             Self::Over(Over::Expired) => (Some(C::AuthFailed), Some(C::GoingAway)),
             Self::Over(Over::Revoked) => (Some(C::Revoked), Some(C::GoingAway)),
             Self::Over(Over::WorkspaceGone) => (Some(C::WorkspaceDisabled), Some(C::GoingAway)),
+            Self::Over(Over::Silent) => (Some(C::IamUnreachable), Some(C::GoingAway)),
             Self::Stalled(Side::Client) => (Some(C::SlowConsumer), Some(C::GoingAway)),
             Self::Stalled(Side::Backend) => (Some(C::Internal), Some(C::GoingAway)),
             Self::Client(End::Closed(None | Some(1000 | 1001 | 1005))) => (None, Some(C::Normal)),

@@ -6,7 +6,6 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,10 +17,7 @@ use super::reauth::Refused;
 use super::{Flow, Session};
 use crate::authorise::Caller;
 use crate::iam::Questions;
-use crate::sessions::{Standing, Told, Word};
-
-/// How long answers are kept while the feed is silent.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
+use crate::sessions::{LONGEST_HOLD, Standing, Told, Word};
 
 /// What the feed has to say.
 pub(super) enum News {

@@ -100,7 +100,7 @@ fn read(settings: &GatewaySettings) -> Result<(Option<Arc<Acceptor>>, Checked), 
     }
     let registry_file = Some(&settings.registry_file).filter(|path| **path != PathBuf::new());
     let registry = Registry::load(registry_file.map(PathBuf::as_path))?;
-    Link::parse_url(&settings.iam_url)?;
+    Link::check_url(&settings.iam_url)?;
     let origins = Origins::parse(&settings.origins)?;
     Ok((tls, Checked { proxies, registry, origins }))
 }

@@ -5,6 +5,7 @@ mod auth;
 mod reauth;
 mod terms;
 mod calls;
+mod cluster;
 mod backends;
 mod deployment;
 mod docs;

@@ -5,30 +5,30 @@
 //! was sent is heard to its end in a task of its own, whoever has stopped waiting for it: a client
 //! that cancels its calls must not cost the gateway its connections.
 
+mod nodes;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http_body_util::Full;
+use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tollgate_proto::iam::{
-    Answer, CALL_PATH, Call, Client, FEED_PATH, JWKS_PATH, Mark, News, Poll, Question,
-};
+use tollgate_proto::iam::{Answer, Call, Client, Mark, News, Poll, Question};
 use tollgate_proto::ids::OperationId;
 use tollgate_proto::jwt::Jwks;
 use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
 
 use super::{Iam, Unreachable};
-use crate::upstream::{self, Address, Bounds, Failure, Place, RequestBody, Upstream};
+use crate::upstream::{self, Bounds, Failure};
+use nodes::Nodes;
 
 /// The longest answer that is read: a list of every user of a large deployment.
 const MAX_ANSWER: usize = 64 << 20;
@@ -54,7 +54,6 @@ const BOUNDS: Bounds = Bounds {
 
 pub(crate) struct Link {
     line: Arc<Line>,
-    lease: Duration,
     tasks: TaskTracker,
 }
 
@@ -62,9 +61,8 @@ pub(crate) struct Link {
 struct Line {
     asking: Semaphore,
     waiting: Semaphore,
-    iam: Upstream,
-    feed: Upstream,
-    keys: Upstream,
+    nodes: Nodes,
+    lease: Duration,
     /// Said with every question.
     headers: HeaderMap,
     /// The newest mark that an answer carried.
@@ -89,8 +87,7 @@ impl Link {
         lease: Duration,
         lifecycle: &Lifecycle,
     ) -> Result<Self, InvalidLink> {
-        let (address, feed) = (Self::parse_url(iam_url)?, address_of(iam_url, FEED_PATH)?);
-        let keys = address_of(iam_url, JWKS_PATH)?;
+        let places = nodes::parse(iam_url)?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
                 .map_err(|_| InvalidLink::Secret)?;
@@ -102,24 +99,18 @@ impl Link {
         let line = Arc::new(Line {
             asking: Semaphore::new(MAX_ASKING),
             waiting: Semaphore::new(MAX_WAITING),
-            feed: Upstream::new(&[feed], &BOUNDS, Arc::default(), lifecycle),
-            keys: Upstream::new(&[keys], &BOUNDS, Arc::default(), lifecycle),
-            iam: Upstream::new(&[address], &BOUNDS, Arc::default(), lifecycle),
+            nodes: Nodes::new(&places, lifecycle),
+            lease,
             headers: headers.into_iter().collect(),
             seen: Mutex::new(None),
         });
-        Ok(Self { line, lease, tasks: lifecycle.tasks.clone() })
+        Ok(Self { line, tasks: lifecycle.tasks.clone() })
     }
 
-    /// Where questions go.
-    pub(crate) fn parse_url(iam_url: &str) -> Result<Address, InvalidLink> {
-        address_of(iam_url, CALL_PATH)
+    /// Whether questions can go there.
+    pub(crate) fn check_url(iam_url: &str) -> Result<(), InvalidLink> {
+        nodes::parse(iam_url).map(drop)
     }
-}
-
-fn address_of(iam_url: &str, path: &str) -> Result<Address, InvalidLink> {
-    let url = format!("{}{path}", iam_url.trim_end_matches('/'));
-    Address::parse(&url, None).map_err(|_| InvalidLink::Url(iam_url.to_owned()))
 }
 
 impl Line {
@@ -134,31 +125,40 @@ impl Line {
             client: client.clone(),
             question,
         };
-        let answer: Answer = self.exchange(&self.iam, &call).await?;
+        let answer: Answer = read(self.nodes.call(&self.headers, body_of(&call)?).await?).await?;
         self.remember(answer.mark);
         Ok(answer)
     }
 
     async fn poll(&self, poll: Poll) -> Result<News, Unreachable> {
-        let news: News = self.exchange(&self.feed, &poll).await?;
+        let at = self.nodes.first();
+        let polled = within(POLL_DEADLINE, self.poll_at(at, &poll)).await;
+        // The next poll goes to another node.
+        match &polled {
+            Err(Unreachable(reason)) => self.nodes.pass_over(at, reason),
+            Ok(news) if Duration::from_millis(news.age_ms) > self.lease / 2 => {
+                self.nodes.pass_over(at, "it did not read the journal for long");
+            }
+            Ok(_) => {}
+        }
+        polled
+    }
+
+    async fn poll_at(&self, at: usize, poll: &Poll) -> Result<News, Unreachable> {
+        let news: News = read(self.nodes.poll(at, &self.headers, body_of(poll)?).await?).await?;
+        let is_behind =
+            |after: Mark| after.journal == news.head.journal && after.seq > news.head.seq;
+        if poll.after.is_some_and(is_behind) {
+            // What was heard already must not be forgotten.
+            return Err(Unreachable("it is behind what another node told".to_owned()));
+        }
         // Whatever node is asked next knows at least this.
         self.remember(news.head);
         Ok(news)
     }
 
-    async fn exchange<T: DeserializeOwned>(
-        &self,
-        upstream: &Upstream,
-        said: &impl Serialize,
-    ) -> Result<T, Unreachable> {
-        let body = serde_json::to_vec(said).map_err(|e| Unreachable(e.to_string()))?;
-        read(upstream.post(self.headers.clone(), Bytes::from(body)).await?).await
-    }
-
     async fn read_keys(&self) -> Result<Jwks, Unreachable> {
-        let mut request = Request::new(RequestBody::Left(Full::default()));
-        *request.headers_mut() = self.headers.clone();
-        read(self.keys.send(request, Place::default()).await?).await
+        read(self.nodes.keys(&self.headers).await?).await
     }
 
     fn remember(&self, mark: Mark) {
@@ -191,7 +191,7 @@ impl Iam for Link {
         question: Question,
         client: &'a Client,
     ) -> BoxFuture<'a, Result<Answer, Unreachable>> {
-        let deadline = question.deadline(self.lease);
+        let deadline = question.deadline(self.line.lease);
         let (line, client) = (Arc::clone(&self.line), client.clone());
         let asked =
             self.tasks.spawn(async move { within(deadline, line.ask(question, &client)).await });
@@ -203,8 +203,12 @@ impl Iam for Link {
     }
 
     fn poll(&self, poll: Poll) -> BoxFuture<'_, Result<News, Unreachable>> {
-        within(POLL_DEADLINE, self.line.poll(poll)).boxed()
+        self.line.poll(poll).boxed()
     }
+}
+
+fn body_of(said: &impl Serialize) -> Result<Bytes, Unreachable> {
+    serde_json::to_vec(said).map(Bytes::from).map_err(|e| Unreachable(e.to_string()))
 }
 
 async fn within<T>(

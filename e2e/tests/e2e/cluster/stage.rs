@@ -1,0 +1,216 @@
+//! Gateways in this process, nodes of IAM as processes of their own, and a way to their cluster that
+//! can be shut.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, ensure};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tollgate::{DEFAULTS, Settings};
+use tollgate_e2e::{PASSWORD, raw};
+use tollgate_runtime::clock::SystemClock;
+use tollgate_runtime::config::{self, Flags};
+use tollgate_runtime::files::write_new_secret;
+use tollgate_runtime::lifecycle::Lifecycle;
+use uuid::Uuid;
+
+/// Names a Cassandra or `ScyllaDB`, `host:port`.
+const CLUSTER: &str = "TOLLGATE_CQL";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// How long gateways trust what they heard.
+pub(super) const LEASE: &str = "2s";
+
+/// A way to the cluster.
+pub(super) struct Way {
+    address: SocketAddr,
+    is_open: watch::Sender<bool>,
+    _tasks: JoinSet<()>,
+}
+
+impl Way {
+    pub(super) async fn open() -> anyhow::Result<Self> {
+        let cluster = cluster()?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (is_open, opened) = watch::channel(true);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (cluster, mut opened) = (cluster.clone(), opened.clone());
+                connections.spawn(async move {
+                    if !*opened.borrow() {
+                        return;
+                    }
+                    let Ok(mut server) = TcpStream::connect(cluster).await else { return };
+                    // Whatever is on the way is cut.
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        _ = opened.wait_for(|is_open| !*is_open) => {}
+                    }
+                });
+            }
+        });
+        Ok(Self { address, is_open, _tasks: tasks })
+    }
+
+    pub(super) fn set_open(&self, is_open: bool) {
+        self.is_open.send_replace(is_open);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "says where a test runs; it configures nothing")]
+fn cluster() -> anyhow::Result<String> {
+    std::env::var(CLUSTER).with_context(|| {
+        format!(
+            "this test needs a Cassandra or ScyllaDB: {CLUSTER}=$(iam/tests/cassandra.sh start)"
+        )
+    })
+}
+
+/// What nodes of one journal share.
+pub(super) struct Deployment {
+    pub(super) way: Way,
+    keyspace: String,
+    folder: TempDir,
+    binary: PathBuf,
+}
+
+impl Deployment {
+    pub(super) async fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        write_new_secret(&folder.path().join("secret"), SECRET)?;
+        write_new_secret(&folder.path().join("seal"), &"5".repeat(64))?;
+        // Beside this very test: whoever runs all tests has it built.
+        let test = std::env::current_exe()?;
+        let built = test.parent().and_then(Path::parent).context("no folder")?;
+        let binary = built.join("tollgate-iam");
+        ensure!(binary.exists(), "cargo build -p tollgate-iam: {} is missing", binary.display());
+        let keyspace = format!("e2e{}", Uuid::new_v4().simple());
+        Ok(Self { way: Way::open().await?, keyspace, folder, binary })
+    }
+
+    /// Starts a node of IAM that keeps its cache in a folder of this name.
+    pub(super) fn node(&self, name: &str) -> anyhow::Result<Node> {
+        let mut command = Command::new(&self.binary);
+        command
+            .current_dir(self.folder.path())
+            .args(["--listen", "127.0.0.1:0", "--data-dir", name, "--bootstrap-mode", "bootstrap"])
+            .stderr(Stdio::piped());
+        for (setting, value) in [
+            ("IAM__ADMIN_LISTEN", "127.0.0.1:0"),
+            ("IAM__JOURNAL", "cql"),
+            ("IAM__CQL__CONTACT_POINTS", &*format!("[\"{}\"]", self.way.address)),
+            ("IAM__CQL__KEYSPACE", &self.keyspace),
+            ("IAM__CQL__REPLICATION", "1"),
+            ("IAM__PASSWORD__ROUNDS", "100000"),
+            ("IAM__SEAL_KEY_FILE", "seal"),
+            ("LINK__SECRET_FILE", "secret"),
+            ("LINK__LEASE", LEASE),
+            ("LOG__FORMAT", "json"),
+        ] {
+            command.env(format!("TOLLGATE_{setting}"), value);
+        }
+        let mut child = command.spawn()?;
+        let stderr = child.stderr.take().context("no stderr")?;
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("iam is listening")).context("no start")?;
+        // Whatever it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let said: Value = serde_json::from_str(&line)?;
+        let address = said["address"].as_str().context("no address")?.parse()?;
+        Ok(Node { child, address })
+    }
+}
+
+/// A node of IAM.
+pub(super) struct Node {
+    child: Child,
+    pub(super) address: SocketAddr,
+}
+
+impl Node {
+    /// SIGKILL.
+    pub(super) fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+/// A gateway.
+pub(super) struct Gateway {
+    pub(super) address: SocketAddr,
+    life: Lifecycle,
+}
+
+impl Gateway {
+    /// One that asks these nodes.
+    pub(super) async fn start(nodes: &[&Node]) -> anyhow::Result<Self> {
+        let urls: Vec<_> = nodes.iter().map(|node| format!("http://{}", node.address)).collect();
+        let folder = tempfile::tempdir()?;
+        let empty = folder.path().join("tollgate.toml");
+        std::fs::write(&empty, "")?;
+        let settings = vec![
+            ("gateway.listen", "127.0.0.1:0".to_owned()),
+            ("gateway.admin_listen", "127.0.0.1:0".to_owned()),
+            ("gateway.iam_url", urls.join(",")),
+            ("link.lease", LEASE.to_owned()),
+        ];
+        let settings: Settings =
+            config::load(&DEFAULTS, &Flags { file: Some(empty), settings }, [])?;
+        let (life, secret) = (Lifecycle::new(), SecretString::from(SECRET));
+        let clock = SystemClock::shared();
+        let gateway =
+            tollgate_gateway::start(&settings.gateway, &settings.link, &secret, clock, &life);
+        Ok(Self { address: gateway.await?.address, life })
+    }
+
+    /// An operation of IAM; an error if it is refused.
+    pub(super) async fn iam(&self, token: &str, request: &Value) -> anyhow::Result<Value> {
+        let body = request.to_string();
+        let (status, reply) =
+            raw::post(self.address, "/api/v1/iam", Some(token), body.as_bytes()).await?;
+        ensure!(status == 200 && reply.get("error").is_none(), "{status} {reply}");
+        Ok(reply)
+    }
+
+    /// Claims the deployment. Gives the admin's key.
+    pub(super) async fn claim(&self) -> anyhow::Result<String> {
+        let claimed = raw::post(self.address, "/api/v1/auth/bootstrap", None, b"{}").await?.1;
+        text(&claimed["bootstrap_admin_api_key"])
+    }
+
+    /// A new reader: the id of its key, and the key.
+    pub(super) async fn reader(&self, admin: &str, name: &str) -> anyhow::Result<(String, String)> {
+        let user = json!({ "username": name, "password": PASSWORD, "roles": ["reader"] });
+        let user = json!({ "operation": "create-user", "workspace": "default", "user": user });
+        let id = text(&self.iam(admin, &user).await?["user"]["id"])?;
+        let key = json!({ "operation": "create-api-key", "key": { "user_id": id, "name": "e2e" } });
+        let made = self.iam(admin, &key).await?;
+        Ok((text(&made["api_key"]["id"])?, text(&made["api_key_plaintext"])?))
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.life.stop.cancel();
+    }
+}
+
+fn text(value: &Value) -> anyhow::Result<String> {
+    Ok(value.as_str().with_context(|| format!("{value} is no text"))?.to_owned())
+}

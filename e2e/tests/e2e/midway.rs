@@ -1,7 +1,8 @@
 //! Authority that ends or moves while calls are on their way.
 
 use serde_json::{Value, json};
-use tollgate_e2e::raw::{self, Socket};
+use tokio::net::TcpSocket;
+use tollgate_e2e::raw::{self, Received, Socket};
 use tollgate_e2e::upstream::{Line, Upstream};
 use tollgate_e2e::{PASSWORD, Tollgate};
 
@@ -149,5 +150,38 @@ async fn a_new_password_ends_sessions_and_no_keys() -> anyhow::Result<()> {
     ends.closed().await?;
     keeps.chunk("{\"part\":1}\n").await?;
     assert_eq!(of_key.frame().await?["response"]["part"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_client_has_left_unread_does_not_reach_it_any_more() -> anyhow::Result<()> {
+    let scene = Scene::open().await?;
+    let (user, key) = scene.tollgate.user("ann", "reader").await?;
+    let stream = TcpSocket::new_v4()?;
+    stream.set_recv_buffer_size(4_096)?;
+    let stream = stream.connect(scene.tollgate.address).await?;
+    let url = format!("ws://{}/api/v1/socket", scene.tollgate.address);
+    let mut socket = Socket::open_over(stream, &url, &[]).await?;
+    socket.auth(&key).await?;
+    // More than the system keeps for one who does not read.
+    socket.send(&frame(0, "default")).await?;
+    let (mut line, _) = scene.upstream.posted().await?;
+    for id in 1..=8 {
+        line.answer(&json!({ "text": "x".repeat(7 << 20) })).await?;
+        socket.send(&frame(id, "default")).await?;
+        line.posted().await?;
+    }
+    let disable = json!({ "operation": "disable-user", "user_id": user, "wait": true });
+    let receipt = &scene.tollgate.iam(disable).await?["receipt"];
+    assert_eq!(receipt["sockets_closed"], 1, "{receipt}");
+    let mut frames = 0;
+    loop {
+        match socket.next().await? {
+            Received::Frame(frame) if frame.get("response").is_some() => frames += 1,
+            Received::Gone => break,
+            other => anyhow::bail!("behind what was not read: {other:?}"),
+        }
+    }
+    assert!(frames < 8, "all of them came");
     Ok(())
 }

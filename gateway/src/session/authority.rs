@@ -115,7 +115,7 @@ impl Session {
             }
             Err(NotAuthenticated::Unreachable(_)) => self.perform(Input::Unjudged, None, silent)?,
         }
-        self.release_held()
+        self.take_way()
     }
 
     /// Feeds the machine with anything but a credential, and does what it says.
@@ -161,6 +161,10 @@ impl Session {
                 | Action::Hold
                 | Action::Refuse(_) => {}
             }
+        }
+        // What nobody may have any more stands before whatever else could be said.
+        if self.caller.is_none() && self.socket.is_corked() {
+            return ControlFlow::Break(Ending::Close(CloseCode::SlowConsumer));
         }
         Flow::Continue(())
     }
@@ -279,6 +283,7 @@ impl Session {
             self.advance(Input::Expired)?;
         }
         if take_due(&mut self.timers.grace_over, now) {
+            self.keep_unread();
             self.advance(Input::GraceOver)?;
         }
         if take_due(&mut self.timers.held_over, now) {

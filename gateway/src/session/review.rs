@@ -81,9 +81,8 @@ impl Session {
                 Input::LeaseLost
             }
         };
-        // What was written before, and has not left, must not leave now.
-        if self.is_open() && self.socket.backlog().is_some() {
-            self.socket.cork(true);
+        if self.is_open() {
+            self.keep_unread();
         }
         self.advance(input)?;
         self.take_way()
@@ -121,8 +120,15 @@ impl Session {
         }
     }
 
+    /// Keeps what was written before and has not left, because the client does not read.
+    pub(super) fn keep_unread(&mut self) {
+        if self.socket.backlog().is_some() {
+            self.socket.cork(true);
+        }
+    }
+
     /// Goes on where the way is open again, or closed for good.
-    fn take_way(&mut self) -> Flow {
+    pub(super) fn take_way(&mut self) -> Flow {
         if self.phase.way() != Some(Way::Review) {
             self.reviewing = None;
         }

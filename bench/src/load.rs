@@ -23,7 +23,7 @@ use crate::measure::{cpu_time, own_cpu_time};
 use crate::server::Server;
 use crate::socket::{self, Socket};
 
-const WARM_UP: Duration = Duration::from_millis(300);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(300);
 /// One of so many bodies is compared as a whole.
 const COMPARED: u64 = 256;
 
@@ -78,14 +78,25 @@ impl Shared {
 /// Loads a server and measures it. Any error on any socket is an error.
 pub(crate) async fn run(server: &Server, frames: &Frames, shape: Shape) -> anyhow::Result<Sample> {
     let shared = Arc::new(Shared::default());
+    let sockets = begin(server, frames, shape, &shared).await?;
+    measure(server, shape.time, &shared, sockets).await
+}
+
+/// Loads a server, until the load is stopped.
+pub(crate) async fn begin(
+    server: &Server,
+    frames: &Frames,
+    shape: Shape,
+    shared: &Arc<Shared>,
+) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
     let mut sockets = JoinSet::new();
     for _ in 0..shape.connections {
         let socket = socket::open(&server.entrance).await?;
         let (frames, depth) = (frames.clone(), shape.depth);
         let calls = Calls { socket, frames, depth, sent: 0, due: VecDeque::new() };
-        sockets.spawn(calls.run(Arc::clone(&shared)));
+        sockets.spawn(calls.run(Arc::clone(shared)));
     }
-    measure(server, shape.time, &shared, sockets).await
+    Ok(sockets)
 }
 
 /// Measures a server under a load that runs already, and ends the load.

@@ -17,7 +17,10 @@ mod report;
 mod idle;
 mod echo;
 mod hop;
+mod sign_ins;
 mod auth;
+mod connect;
+mod flood;
 
 use std::future::Future;
 use std::io::Write;
@@ -47,6 +50,10 @@ enum Command {
     Hop(hop::Args),
     /// Sign-ins a second and their CPU, each with a token of its own.
     Auth(auth::Args),
+    /// Connections a second and their CPU that show a credential the gateway knows.
+    Connect(connect::Args),
+    /// Replies a second and times of calls while sign-ins take a part of the server's core.
+    Flood(flood::Args),
     /// The yardstick alone: echoes every message, until it is killed.
     BareEcho,
     /// The same as its libraries come.
@@ -80,6 +87,14 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Auth(args) => {
             let placement = server::Placement::take();
             generate(auth::run(&args, placement))
+        }
+        Command::Connect(args) => {
+            let placement = server::Placement::take();
+            generate(connect::run(&args, placement))
+        }
+        Command::Flood(args) => {
+            let placement = server::Placement::take();
+            generate(flood::run(&args, placement))
         }
         Command::BareEcho => serve(bare::run(bare::Setup::Tuned)),
         Command::StockEcho => serve(bare::run(bare::Setup::Stock)),

@@ -2,20 +2,24 @@
 //! tests need to talk to it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use far::Road;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate::{DEFAULTS, Settings};
 use tollgate_client::{Client, Config, Request};
-use tollgate_runtime::clock::SystemClock;
+use tollgate_runtime::clock::{SharedClock, SystemClock};
 use tollgate_runtime::config::{self, Flags};
 use tollgate_runtime::lifecycle::Lifecycle;
 use witness::Witness;
 
+pub mod ahead;
 pub mod certificate;
 pub mod commands;
+pub mod far;
 pub mod frames;
 pub mod fuzz;
 pub mod packages;
@@ -38,9 +42,11 @@ pub struct Tollgate {
     pub admin_address: SocketAddr,
     /// The admin's API key, once it is claimed.
     pub admin_key: String,
+    iam_address: SocketAddr,
+    clock: SharedClock,
     life: Lifecycle,
     _witness: Witness,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Tollgate {
@@ -51,15 +57,33 @@ impl Tollgate {
 
     /// Starts one with other settings: dotted path and value.
     pub async fn start_with(settings: &[(&'static str, &str)]) -> anyhow::Result<Self> {
-        let mut tollgate = Self::start_unclaimed(settings).await?;
-        let claimed = tollgate.post("/api/v1/auth/bootstrap", None, &json!({})).await?.1;
-        let key = claimed["bootstrap_admin_api_key"].as_str().context("no key")?;
-        key.clone_into(&mut tollgate.admin_key);
-        Ok(tollgate)
+        Self::start_by(SystemClock::shared(), settings).await
+    }
+
+    /// Starts one by another clock.
+    pub async fn start_by(
+        clock: SharedClock,
+        settings: &[(&'static str, &str)],
+    ) -> anyhow::Result<Self> {
+        Self::start_unclaimed_by(clock, settings).await?.claimed().await
     }
 
     /// Starts one that nobody has claimed.
     pub async fn start_unclaimed(settings: &[(&'static str, &str)]) -> anyhow::Result<Self> {
+        Self::start_unclaimed_by(SystemClock::shared(), settings).await
+    }
+
+    async fn claimed(mut self) -> anyhow::Result<Self> {
+        let claimed = self.post("/api/v1/auth/bootstrap", None, &json!({})).await?.1;
+        let key = claimed["bootstrap_admin_api_key"].as_str().context("no key")?;
+        key.clone_into(&mut self.admin_key);
+        Ok(self)
+    }
+
+    async fn start_unclaimed_by(
+        clock: SharedClock,
+        settings: &[(&'static str, &str)],
+    ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let mut flags = vec![
             ("gateway.listen", "127.0.0.1:0".to_owned()),
@@ -75,15 +99,17 @@ impl Tollgate {
         let flags = Flags { file: Some(empty), settings: flags };
         let settings: Settings = config::load(&DEFAULTS, &flags, [])?;
         let life = Lifecycle::new();
-        let running = tollgate::start(&settings, SystemClock::shared(), &life).await?;
+        let running = tollgate::start(&settings, Arc::clone(&clock), &life).await?;
         let witness = Witness::before(running.gateway.address).await?;
         Ok(Self {
             address: witness.address,
             admin_address: running.gateway.admin_address,
             admin_key: String::new(),
+            iam_address: running.iam.address,
+            clock,
             life,
             _witness: witness,
-            _data: data,
+            data,
         })
     }
 
@@ -103,6 +129,13 @@ impl Tollgate {
         let file = file.display().to_string();
         let registry = ("gateway.registry_file", &*file);
         Self::start_with(&[&[registry], settings].concat()).await
+    }
+
+    /// The way to its IAM, for further gateways.
+    pub fn road(&self) -> anyhow::Result<Road> {
+        let secret = std::fs::read_to_string(self.data.path().join("data").join("link.secret"))?;
+        let (secret, clock) = (secret.trim().into(), Arc::clone(&self.clock));
+        Ok(Road { iam: self.iam_address, secret, clock })
     }
 
     /// The base URL.

@@ -14,6 +14,7 @@ mod fuzz;
 mod head;
 mod http;
 mod idle;
+mod links;
 mod metrics;
 mod midway;
 mod limits;

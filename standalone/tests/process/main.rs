@@ -6,6 +6,7 @@ mod kill;
 mod logs;
 mod drain;
 mod flood;
+mod frozen;
 mod readers;
 mod reload;
 mod restart;

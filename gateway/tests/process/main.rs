@@ -1,7 +1,9 @@
 //! `tollgate-gateway`, the real binary: it reads its configuration again on SIGHUP, and stops on
-//! SIGTERM. Nothing here needs IAM.
+//! SIGTERM; and what it does when it was stopped for a while.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod frozen;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,18 +23,19 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(folder: &Path) -> Self {
-        let secret = folder.join("secret");
-        std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
-        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    fn start(folder: &Path, secret: &str, settings: &[(&str, &str)]) -> Self {
+        let file = folder.join("secret");
+        std::fs::write(&file, secret).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-gateway"));
         command.current_dir(folder).stderr(Stdio::piped());
-        for (setting, value) in [
+        let own = [
             ("GATEWAY__LISTEN", "127.0.0.1:0"),
             ("GATEWAY__ADMIN_LISTEN", "127.0.0.1:0"),
             ("GATEWAY__REGISTRY_FILE", "registry.toml"),
             ("LINK__SECRET_FILE", "secret"),
-        ] {
+        ];
+        for (setting, value) in own.iter().chain(settings) {
             command.env(format!("TOLLGATE_{setting}"), value);
         }
         let mut child = command.spawn().unwrap();
@@ -88,7 +91,7 @@ fn it_takes_over_a_registry_on_sighup() {
     let folder = tempfile::tempdir().unwrap();
     let registry = folder.path().join("registry.toml");
     std::fs::write(&registry, "").unwrap();
-    let mut gateway = Gateway::start(folder.path());
+    let mut gateway = Gateway::start(folder.path(), "0123456789abcdef0123456789abcdef", &[]);
     assert_eq!(gateway.status("mine"), 404);
 
     let stanza = "[flow-service.mine]\ncapability = \"llm\"\nbackend = \"echo\"\n";

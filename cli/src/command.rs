@@ -26,6 +26,10 @@ mod list_my_workspaces;
 mod get_workspace;
 mod update_workspace;
 mod disable_workspace;
+mod sessions;
+mod list_sessions;
+mod kick;
+mod end_session;
 mod list_user_grants;
 mod add_user_grant;
 mod remove_user_grant;
@@ -119,6 +123,14 @@ enum Command {
     UpdateWorkspace(update_workspace::Args),
     /// End all use of a workspace at once
     DisableWorkspace(disable_workspace::Args),
+    /// List your own open sockets
+    Sessions(sessions::Args),
+    /// List the open sockets of a user, or those in a workspace
+    ListSessions(list_sessions::Args),
+    /// Close all sockets of a user, who may come back
+    Kick(kick::Args),
+    /// Close one socket, whose user may come back
+    EndSession(end_session::Args),
     /// List what was given to a user, and where
     ListUserGrants(list_user_grants::Args),
     /// Give a user a role or a capability in a workspace
@@ -194,6 +206,10 @@ impl Cli {
             Command::GetWorkspace(args) => get_workspace::run(args, context).await,
             Command::UpdateWorkspace(args) => update_workspace::run(args, context).await,
             Command::DisableWorkspace(args) => disable_workspace::run(args, context).await,
+            Command::Sessions(args) => sessions::run(args, context).await,
+            Command::ListSessions(args) => list_sessions::run(args, context).await,
+            Command::Kick(args) => kick::run(args, context).await,
+            Command::EndSession(args) => end_session::run(args, context).await,
             Command::ListUserGrants(args) => list_user_grants::run(args, context).await,
             Command::AddUserGrant(args) => add_user_grant::run(args, context).await,
             Command::RemoveUserGrant(args) => remove_user_grant::run(args, context).await,

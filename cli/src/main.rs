@@ -6,6 +6,7 @@
 
 mod command;
 mod iam;
+mod sessions;
 mod manner;
 mod grant;
 mod access;

@@ -81,9 +81,20 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
             [what].into_iter().chain(more.map(|(what, id)| format!("{what} {id}"))).collect();
         cell(&words.join(", "))
     };
-    rehearsal.changes.iter().map(line).collect::<Vec<_>>().join("\n")
+    let Rehearsal { changes, sockets, survey } = rehearsal;
+    let mut lines: Vec<_> = changes.iter().map(line).collect();
+    let (heard, silent) = (survey.gateways_heard, survey.gateways_silent);
+    if heard + silent > 0 {
+        let (sockets, gateways) = (count(*sockets, "socket"), count(heard, "gateway"));
+        lines.push(format!("It would concern {sockets} on {gateways}."));
+    }
+    if silent > 0 {
+        lines.push(format!("Without those of {}: no answer.", count(silent, "gateway")));
+    }
+    lines.join("\n")
 }
 
-fn count(number: u64, what: &str) -> String {
+/// A number of things.
+pub(crate) fn count(number: u64, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

@@ -35,7 +35,8 @@ impl Feed {
     /// Asks for the first news.
     pub(crate) async fn open(questions: Arc<Questions>, sessions: Arc<Sessions>) -> Self {
         let gateway = GatewayId(Uuid::now_v7());
-        let poll = questions.poll(Poll { gateway, after: None, ended: Vec::new() });
+        let poll =
+            questions.poll(Poll { gateway, after: None, ended: Vec::new(), found: Vec::new() });
         let after = match timeout(FIRST_NEWS, poll).await {
             Ok(Ok((news, _))) => Some(news.head),
             Ok(Err(_)) | Err(_) => None,
@@ -58,9 +59,12 @@ impl Feed {
         let Self { questions, sessions, gateway, .. } = self;
         let mut after = self.after;
         let (mut ended, mut pause, mut is_lost) = (Vec::new(), FIRST_PAUSE, false);
+        let mut found = Vec::new();
         loop {
             ended.extend(sessions.take_counts());
-            let poll = Poll { gateway: *gateway, after, ended: ended.clone() };
+            // What is found and does not arrive is asked for again.
+            let found_now = std::mem::take(&mut found);
+            let poll = Poll { gateway: *gateway, after, ended: ended.clone(), found: found_now };
             match questions.poll(poll).await {
                 Ok((news, was_silent)) => {
                     ended.clear();
@@ -68,6 +72,7 @@ impl Feed {
                     if was_silent {
                         sessions.wake();
                     }
+                    found = news.asks.iter().map(|ask| sessions.find(ask)).collect();
                     after = Some(news.head);
                     pause = FIRST_PAUSE;
                     if is_lost {

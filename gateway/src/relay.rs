@@ -20,13 +20,14 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tollgate_proto::close::CloseCode;
 use tollgate_proto::error::WireError;
+use tollgate_proto::ids::SocketId;
 use uuid::Uuid;
 
 use crate::authorise::Permit;
 use crate::handles::{Handles, Limits};
 use crate::metrics::Closed;
 use crate::record::{Record, millis};
-use crate::sessions::Gate;
+use crate::sessions::{Gate, Held};
 use crate::socket::{Counted, End, Socket};
 use crate::tenure::{Over, Tenure};
 use crate::upstream::Hold;
@@ -76,7 +77,9 @@ pub(crate) async fn serve(
     backend.socket.trust(limits.max_message);
     let gate = Arc::<Gate>::default();
     let pair = Pair { client, backend: backend.socket };
-    let mut relay = Relay::new(pair, permit, limits, handles, &gate);
+    let held = Held::BySocket { id: SocketId(id), client: Arc::new(permit.client().clone()) };
+    let tenure = Tenure::new(Arc::clone(&handles), Arc::clone(&permit), held, &gate);
+    let mut relay = Relay::new(pair, permit, limits, handles, tenure);
     let ending = gate.around(relay.run()).await;
     record.end(None, ending.error().map(WireError::new).as_ref());
     relay.end(ending, id).await;
@@ -89,10 +92,10 @@ impl Relay {
         permit: Arc<Permit>,
         limits: Limits,
         handles: Arc<Handles>,
-        gate: &Arc<Gate>,
+        tenure: Tenure,
     ) -> Self {
         Self {
-            tenure: Tenure::new(Arc::clone(&handles), Arc::clone(&permit), gate),
+            tenure,
             client_stall: Stall::after(limits.write_stall),
             // A backend may take its time, but not for ever.
             backend_stall: Stall::after(permit.call().budget),

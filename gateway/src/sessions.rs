@@ -2,13 +2,14 @@
 //! the feed tells reaches everybody whom it concerns.
 //!
 //! In: identities that were bound, and news. Out: a [`Told`] for each holder that is concerned, which
-//! wakes its task.
+//! wakes its task; and what IAM asks about the sockets that are here.
 //! When [`Sessions::tell`] has returned, nobody whom the news concern does anything more under what
 //! it was before: every holder has seen what it was told, or will before it does anything else.
 
 mod gate;
 mod silence;
 mod told;
+mod find;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,8 +21,8 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tollgate_proto::iam::{Ended, Identity, News};
-use tollgate_proto::ids::{Seq, UserId};
+use tollgate_proto::iam::{Client, Ended, Identity, News};
+use tollgate_proto::ids::{Seq, SocketId, UserId};
 
 use crate::iam::Questions;
 use crate::iam::cache::Known;
@@ -46,7 +47,22 @@ pub(crate) struct Sessions {
 #[derive(Debug, Clone)]
 struct Holder {
     identity: Arc<Identity>,
+    held: Held,
     note: Arc<Note>,
+}
+
+/// What holds an identity.
+#[derive(Debug, Clone)]
+pub(crate) enum Held {
+    /// By a socket, which can be listed and closed. When it was opened its id says.
+    BySocket {
+        /// What `auth-ok` calls `session`.
+        id: SocketId,
+        /// Its peer.
+        client: Arc<Client>,
+    },
+    /// By a request.
+    ByRequest,
 }
 
 /// Where one holder finds what it was told.
@@ -82,6 +98,7 @@ impl Sessions {
     /// An identity is held from here on, by a task behind this gate.
     pub(crate) fn enter(
         self: &Arc<Self>,
+        held: Held,
         known: &Known,
         gate: &Arc<Gate>,
         questions: &Questions,
@@ -92,7 +109,8 @@ impl Sessions {
             told: Mutex::new(None),
             waker: AtomicWaker::new(),
         };
-        let holder = Holder { identity: Arc::clone(&known.identity), note: Arc::new(note) };
+        let (identity, note) = (Arc::clone(&known.identity), Arc::new(note));
+        let holder = Holder { identity, held, note };
         let mut holders = self.holders();
         for user in users_of(&known.identity.actor) {
             holders.entry(user).or_default().push(holder.clone());
@@ -132,7 +150,7 @@ impl Sessions {
         }
         for event in &news.events {
             let mut tell = |holder: &Holder| {
-                if let Some(word) = word(&holder.identity.actor, &event.moved) {
+                if let Some(word) = word(holder, &event.moved) {
                     tell(holder, word, event.seq);
                 }
             };
@@ -181,6 +199,11 @@ impl Sessions {
 }
 
 impl Standing {
+    /// Whether a socket holds it.
+    pub(crate) fn is_of_socket(&self) -> bool {
+        matches!(self.holder.held, Held::BySocket { .. })
+    }
+
     /// Whether there is something that the holder was told and has not seen.
     pub(crate) fn is_told(&self) -> bool {
         self.holder.note.is_told.load(Ordering::SeqCst)

@@ -21,7 +21,7 @@ use crate::authorise::{NotPermitted, Permit};
 use crate::handles::Handles;
 use crate::iam::NotDecided;
 use crate::iam::cache::Decided;
-use crate::sessions::{Gate, Silence, Standing, TooLong, Word};
+use crate::sessions::{Gate, Held, Silence, Standing, TooLong, Word};
 
 /// Between two questions to an IAM that cannot be asked.
 const RETRY: Duration = Duration::from_secs(1);
@@ -56,6 +56,8 @@ pub(crate) enum Over {
     Expired,
     /// The caller may no longer do this.
     Revoked,
+    /// It may, and its socket is to be closed.
+    Kicked,
     /// It might, and the workspace is there no more.
     WorkspaceGone,
     /// The feed has been silent for too long.
@@ -69,14 +71,19 @@ impl Over {
             Self::Expired => ErrorKind::AuthExpired,
             Self::Revoked => ErrorKind::AccessDenied,
             Self::WorkspaceGone => ErrorKind::WorkspaceNotFound,
-            Self::Silent => ErrorKind::Unavailable,
+            Self::Kicked | Self::Silent => ErrorKind::Unavailable,
         }
     }
 }
 
 impl Tenure {
     /// Of a task behind this gate.
-    pub(crate) fn new(handles: Arc<Handles>, permit: Arc<Permit>, gate: &Arc<Gate>) -> Self {
+    pub(crate) fn new(
+        handles: Arc<Handles>,
+        permit: Arc<Permit>,
+        held: Held,
+        gate: &Arc<Gate>,
+    ) -> Self {
         let now = Instant::now();
         let grace = handles.rules.load().limits.grace;
         let life = permit.identity().and_then(|identity| {
@@ -85,7 +92,7 @@ impl Tenure {
             Some((over.checked_sub(SKEW).unwrap_or(now), over + leeway + grace))
         });
         let Handles { sessions, questions, .. } = &*handles;
-        let standing = permit.known().map(|known| sessions.enter(known, gate, questions));
+        let standing = permit.known().map(|known| sessions.enter(held, known, gate, questions));
         Self {
             standing,
             silence: Silence::default(),
@@ -114,11 +121,17 @@ impl Tenure {
     /// when time or IAM changes the answer.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
         // A doubt is one about what was decided: news void that, and IAM is asked below.
-        while let Some(Poll::Ready(told)) = self.standing.as_ref().map(|it| it.poll(cx)) {
-            if told.word == Word::Ended {
-                self.handles.sessions.count(told.seq, 0, 1);
-                return Poll::Ready(Err(Over::Revoked));
-            }
+        while let Some(standing) = &self.standing
+            && let Poll::Ready(told) = standing.poll(cx)
+        {
+            let over = match told.word {
+                Word::Suspect => continue,
+                Word::Closed => Over::Kicked,
+                Word::Ended => Over::Revoked,
+            };
+            let closed = u64::from(standing.is_of_socket());
+            self.handles.sessions.count(told.seq, closed, 1);
+            return Poll::Ready(Err(over));
         }
         loop {
             let now = Instant::now();

@@ -1,7 +1,7 @@
 //! The feed: what gateways hear when authority ends or moves, and how far each has come.
 //!
 //! In: the entries that the writer has made durable, and polls of gateways. Out: the [`News`] of a
-//! poll, and [`Receipt`]s for those who changed something. Nothing of it is kept on disk: after
+//! poll, [`Receipt`]s for those who changed something, and a [`Survey`] of what gateways hold. Nothing of it is kept on disk: after
 //! a restart, gateways ask about everybody whom they know.
 //! Never: an event before its entry is durable, or an answer to a change before its events
 //! can be heard.
@@ -9,6 +9,7 @@
 mod events;
 mod recent;
 mod receipt;
+mod surveys;
 mod listeners;
 
 use std::sync::Arc;
@@ -16,17 +17,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tollgate_proto::iam::{Event, Mark, News, Poll};
-use tollgate_proto::ids::{JournalId, Seq};
+use tollgate_proto::iam::{About, Event, Mark, News, Poll};
+use tollgate_proto::ids::{AskId, JournalId, Seq};
 
 use crate::journal::Standing;
 use crate::metrics::Authority;
 use crate::state::{Read, State, StateError};
-pub use events::events;
+pub use events::{events, would_move};
 use listeners::Listeners;
 pub use receipt::Receipt;
 use receipt::Receipts;
 use recent::Recent;
+pub use surveys::Survey;
+use surveys::Surveys;
 
 /// How long a poll waits for something to tell.
 const HOLD: Duration = Duration::from_millis(250);
@@ -39,6 +42,7 @@ pub struct Feed {
     recent: Recent,
     listeners: Listeners,
     receipts: Receipts,
+    surveys: Surveys,
 }
 
 impl Feed {
@@ -47,7 +51,8 @@ impl Feed {
     pub fn begin(state: &State, lease: Duration) -> Result<Arc<Self>, StateError> {
         let recent = Recent::new(state.view()?.position().seq);
         let listeners = Listeners::new(lease);
-        Ok(Arc::new(Self { recent, listeners, receipts: Receipts::default() }))
+        let (receipts, surveys) = (Receipts::default(), Surveys::default());
+        Ok(Arc::new(Self { recent, listeners, receipts, surveys }))
     }
 
     /// Tells the events of an entry that has become durable.
@@ -79,13 +84,15 @@ impl Feed {
     ) -> News {
         let known = poll.after.filter(|after| after.journal == journal).map(|after| after.seq);
         self.listeners.heard(poll.gateway, known, &poll.ended);
+        self.surveys.answered(poll.gateway, poll.found);
         if let Some(after) = known {
             let hold = if self.receipts.is_awaited() { SHORT_HOLD } else { HOLD };
-            // Both arms only wait. In the end there may be nothing to tell but that nothing
+            // All arms only wait. In the end there may be nothing to tell but that nothing
             // happened.
             tokio::select! {
                 biased;
                 _ = stop => {}
+                () = self.surveys.news_for(poll.gateway) => {}
                 _ = timeout(hold, self.recent.beyond(after)) => {}
             }
         }
@@ -97,7 +104,14 @@ impl Feed {
             age_ms,
             resync: told.is_none(),
             events: told.unwrap_or_default(),
+            asks: self.surveys.asks_for(poll.gateway),
         }
+    }
+
+    /// Asks every gateway that is alive about the sockets that it holds. None: too much is being
+    /// asked.
+    pub async fn survey(&self, id: AskId, about: About) -> Option<Survey> {
+        self.surveys.ask(id, about, self.listeners.alive()).await
     }
 
     /// How many gateways are alive.

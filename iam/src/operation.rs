@@ -20,6 +20,7 @@ mod key;
 mod workspace;
 pub mod signing;
 mod mint;
+mod sockets;
 mod target;
 mod expires;
 mod last_admin;
@@ -139,7 +140,7 @@ pub async fn operate(
         }
         other => once(context, request, other).await?,
     };
-    manner::follow(context, request, &mut answered).await;
+    manner::follow(context, request, &mut answered).await?;
     answered.reply.bootstrap_available = bootstrap::is_available(context)?;
     Ok(answered)
 }
@@ -234,6 +235,15 @@ async fn perform(
         Operation::MintToken { workspace, user_context_json, user_id, username } => {
             let order = mint::Order { workspace, user_context_json, user_id, username };
             mint::mint(context, request, order)
+        }
+        Operation::ListSessions { user_id, workspace } => {
+            sockets::list(context, request, user_id, workspace).await
+        }
+        Operation::KickUser { user_id, workspace } => {
+            sockets::kick(context, request, user_id, workspace).await
+        }
+        Operation::EndSession { session_id, user_id } => {
+            sockets::end(context, request, session_id, user_id).await
         }
         Operation::CreateGroup {}
         | Operation::GetGroup {}

@@ -153,6 +153,8 @@ pub fn apply(
             Change::RevokeKey { key, at_ms } => key::revoke(open, *key, *at_ms)?,
             Change::AddSigningKey(key) => signing::add(open, key)?,
             Change::MoveSigningKey { key, to } => signing::move_to(open, *key, *to)?,
+            // Gateways alone know of sockets.
+            Change::CloseSockets { user: _ } | Change::CloseSocket { .. } => {}
         }
     }
     operation::remember(open, id, done)

@@ -78,7 +78,7 @@ close_codes! {
     Malformed = 4400, "malformed", Never;
     /// The credential expired, or too many were refused.
     AuthFailed = 4401, "auth-failed", Reauth;
-    /// The authority behind the socket was taken away.
+    /// The authority behind the socket was taken away, or somebody closed it.
     Revoked = 4403, "revoked", Reauth;
     /// No credential came in time.
     AuthTimeout = 4408, "auth-timeout", Backoff;

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use claim::{Claim, Confirmed};
 pub use event::{Event, Moved};
-pub use feed::{Ended, News, Poll};
-pub use live::{Receipt, Rehearsal, Rehearsed};
+pub use feed::{About, Ask, Ended, Found, LiveSocket, News, Poll};
+pub use live::{Receipt, Rehearsal, Rehearsed, SessionRecord, Survey};
 pub use operation::{
     GrantInput, KeyInput, Operation, RequestError, UserInput, WorkspaceInput, known_arguments,
     known_operations,
@@ -167,12 +167,13 @@ impl Question {
         }
     }
 
-    /// Whether its answer takes as long as other gateways take for something.
+    /// Whether its answer may have to wait for what other gateways say.
     pub const fn waits_for_gateways(&self) -> bool {
         match self {
-            Self::Operate { manner: Manner::Wait, .. } => true,
-            Self::Operate { manner: Manner::Usual | Manner::DryRun, .. }
-            | Self::Authenticate { .. }
+            Self::Operate { operation, manner, .. } => {
+                !matches!(manner, Manner::Usual) || operation.asks_gateways()
+            }
+            Self::Authenticate { .. }
             | Self::Authorise { .. }
             | Self::AuthoriseMany { .. }
             | Self::Revalidate { .. } => false,

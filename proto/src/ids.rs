@@ -141,6 +141,10 @@ uuid_id! {
     GrantId = "a grant id",
     /// One gateway process, from its start to its end.
     GatewayId = "a gateway id",
+    /// One socket of a gateway: what `auth-ok` calls `session`.
+    SocketId = "a session id",
+    /// One question to every gateway.
+    AskId = "an id of a question",
 }
 
 /// A position in the journal; 0 is before the first entry.

@@ -17,7 +17,8 @@ const WORKSPACE: &str =
 const KEYS: &str = r#"{"api_keys":[{"id":"k-1","name":"laptop","prefix":"tg_abcd","created":"2026-11-22"},{"id":"k-2","name":"ci","prefix":"tg_efgh","created":"2026-11-22","last_used":"2026-11-23","expires":"2027-01-01"}]}"#;
 const HEARD: &str = r#"{"receipt":{"gateways_marked":2,"gateways_silent":0,"sockets_closed":1,"calls_cancelled":3,"took_ms":4}}"#;
 const SILENT: &str = r#"{"temporary_password":"abc","receipt":{"gateways_marked":1,"gateways_silent":1,"sockets_closed":0,"calls_cancelled":0,"took_ms":5000}}"#;
-const REHEARSED: &str = r#"{"dry_run":{"changes":[{"event":"user.delete","id":"u-1","user_id":"u-1","workspace":"w"},{"event":"restore"}]}}"#;
+const REHEARSED: &str = r#"{"dry_run":{"changes":[{"event":"user.delete","id":"u-1","user_id":"u-1","workspace":"w"},{"event":"restore"}],"sockets":3,"survey":{"gateways_heard":1,"gateways_silent":2}}}"#;
+const SESSIONS: &str = r#"{"sessions":[{"id":"s-1","user_id":"u-1","username":"ann","workspace":"w","credential":"api-key","credential_id":"k-1","address":"192.0.2.1","opened":"2026-11-22","gateway":"g-1"},{"id":"s-2","user_id":"u-2","username":"bob","workspace":"w","credential":"session","credential_id":"j-1","opened":"2026-11-22","gateway":"g-2"}],"survey":{"gateways_heard":2,"gateways_silent":0}}"#;
 const REFUSED: &str = r#"{"error":{"type":"not-found","message":"user not found"}}"#;
 const JWT: &str = r#"{"jwt":"h.p.s","jwt_expires":"2026-11-22T05:00:00+00:00"}"#;
 const GRANTS: &str = r#"{"grants_json":"[{\"id\":\"g-1\",\"role\":\"writer\",\"workspace\":\"w\",\"expires\":\"\",\"granted_by\":\"\",\"created\":\"2026-11-22\"},{\"id\":\"g-2\",\"capability\":\"llm\",\"workspace\":\"*\",\"expires\":\"2027-01-01\",\"granted_by\":\"u-9\",\"created\":\"2026-11-22\"}]"}"#;
@@ -107,6 +108,24 @@ fn a_change_is_waited_for_or_rehearsed() {
     transcript.run(DONE, "disable-workspace --workspace-id w --dry-run");
     transcript.run(DONE, "disable-workspace --workspace-id w --wait");
     expect_file!["../../golden/manners.txt"].assert_eq(&transcript.0);
+}
+
+#[test]
+fn sockets_are_listed_and_closed() {
+    let mut transcript = Transcript::default();
+    transcript.run(SESSIONS, "sessions");
+    transcript.run(SESSIONS, "sessions --json");
+    transcript.run(SESSIONS, "list-sessions --workspace w");
+    transcript.run(
+        r#"{"survey":{"gateways_heard":1,"gateways_silent":1,"is_cut":true}}"#,
+        "list-sessions --user u-1",
+    );
+    transcript.run(SESSIONS, "list-sessions");
+    transcript.run(HEARD, "kick --user u-1 --wait");
+    transcript.run(REFUSED, "kick --user-id u-1 -w w");
+    transcript.run(DONE, "end-session s-1");
+    transcript.run(DONE, "end-session s-1 --user u-1");
+    expect_file!["../../golden/sessions.txt"].assert_eq(&transcript.0);
 }
 
 #[test]

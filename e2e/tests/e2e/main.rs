@@ -24,6 +24,7 @@ mod permissions;
 mod python;
 mod refusals;
 mod revocation;
+mod sockets;
 mod sdk;
 mod seats;
 mod sent_to_iam;

@@ -37,7 +37,7 @@ use crate::record::{Record, Source};
 use crate::registry::Stream;
 use crate::registry::passage::Asked;
 use crate::seats::Seat;
-use crate::sessions::Gate;
+use crate::sessions::{Gate, Held};
 use crate::tenure::Tenure;
 use crate::upstream::{Answer, Place};
 
@@ -155,7 +155,12 @@ impl From {
             return Err(bad_body(Fault::TooLarge));
         }
         let fate = body.fate();
-        let tenure = Tenure::new(Arc::clone(handles), Arc::clone(&passage.permit), &head.gate);
+        let tenure = Tenure::new(
+            Arc::clone(handles),
+            Arc::clone(&passage.permit),
+            Held::ByRequest,
+            &head.gate,
+        );
         let place = Place { below: "", query: &query };
         let body = Either::Right(Body::new(body.under(tenure)));
         let answer = {
@@ -244,7 +249,7 @@ fn pass_on(
         Ok(answer) if answer.head.status.is_success() && is_plain(&answer) => {
             let octets = HeaderValue::from_static("application/octet-stream");
             let within = permit.call().budget;
-            let tenure = Tenure::new(Arc::clone(handles), permit, gate);
+            let tenure = Tenure::new(Arc::clone(handles), permit, Held::ByRequest, gate);
             let mut response = Response::new(stream_of(answer, record, tenure, within));
             response.headers_mut().insert(CONTENT_TYPE, octets);
             return response;
@@ -310,7 +315,8 @@ pub(super) async fn metrics(
     };
     let place = Place { below: path, query: head.uri.query().unwrap_or_default() };
     let within = passage.permit.call().budget;
-    let mut tenure = Tenure::new(Arc::clone(&handles), Arc::clone(&passage.permit), &head.gate);
+    let mut tenure =
+        Tenure::new(Arc::clone(&handles), Arc::clone(&passage.permit), Held::ByRequest, &head.gate);
     let asked = match tenure.during(timeout(within, ask_metrics(&passage, place))).await {
         Ok(asked) => asked.unwrap_or_else(|_| Err(ErrorKind::DeadlineExceeded.into())),
         Err(over) => {

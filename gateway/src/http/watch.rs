@@ -18,7 +18,7 @@ use tollgate_proto::iam::{Claim, Confirmed, Decision};
 use crate::call::{Call, Fate, Target};
 use crate::handles::Handles;
 use crate::iam::cache::Known;
-use crate::sessions::{Gate, Silence, Standing, Told, TooLong, Word};
+use crate::sessions::{Gate, Held, Silence, Standing, Told, TooLong, Word};
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl<'a> Watch<'a> {
         };
         Self {
             handles,
-            standing: handles.sessions.enter(known, gate, &handles.questions),
+            standing: handles.sessions.enter(Held::ByRequest, known, gate, &handles.questions),
             claim: Claim {
                 actor: known.identity.actor.clone(),
                 checks: call.needs.check().cloned().into_iter().collect(),
@@ -96,6 +96,8 @@ impl<'a> Watch<'a> {
                     self.handles.sessions.count(seq, 0, 1);
                     return Poll::Ready(Err(Over::Denied));
                 }
+                // It is no socket.
+                Word::Closed => {}
                 // Whatever was asked before is about less.
                 Word::Suspect => {
                     let (questions, claim) = (&self.handles.questions, self.claim.clone());

@@ -31,6 +31,13 @@ enum Subject {
     SigningKey(KeyName),
 }
 
+/// How much of what was said an event makes void.
+enum Scope {
+    One(Subject),
+    All,
+    Nothing,
+}
+
 /// What was heard.
 #[derive(Debug)]
 pub(crate) struct Heard {
@@ -72,9 +79,10 @@ impl Heard {
             self.move_on();
         }
         for event in &news.events {
-            match subject(&event.moved) {
-                Some(subject) => drop(moves.last.insert(subject, event.seq)),
-                None => moves.floor = event.seq,
+            match scope(&event.moved) {
+                Scope::One(subject) => drop(moves.last.insert(subject, event.seq)),
+                Scope::All => moves.floor = event.seq,
+                Scope::Nothing => {}
             }
         }
         if moves.last.len() > MOST {
@@ -153,16 +161,16 @@ impl Heard {
     }
 }
 
-/// None: everything.
-fn subject(moved: &Moved) -> Option<Subject> {
-    Some(match moved {
+fn scope(moved: &Moved) -> Scope {
+    Scope::One(match moved {
         Moved::Credential { id, .. } => Subject::Key(*id),
         Moved::Session { id, .. } => Subject::Session(*id),
         Moved::UserAuth { id, .. } => Subject::User(*id),
         Moved::UserAuthz { id, .. } => Subject::Rights(*id),
         Moved::Workspace { id, .. } => Subject::Workspace(id.clone()),
         Moved::SigningKey { id } => Subject::SigningKey(*id),
-        Moved::Deployment {} => return None,
+        Moved::Deployment {} => return Scope::All,
+        Moved::Sockets { .. } | Moved::Socket { .. } => return Scope::Nothing,
     })
 }
 
@@ -201,7 +209,7 @@ mod tests {
     fn news(head: u64, moved: &[Moved]) -> News {
         let event = |moved: &Moved| Event { seq: Seq(head), moved: moved.clone() };
         let events = moved.iter().map(event).collect();
-        News { head: mark(head), age_ms: 0, events, resync: false }
+        News { head: mark(head), age_ms: 0, events, resync: false, asks: vec![] }
     }
 
     /// One that has heard everything up to entry 5.

@@ -39,7 +39,7 @@ pub(crate) fn questions(iam: Arc<TableIam>, lease: Duration) -> Questions {
 
 /// Tells that nothing moved up to an entry; or, if it is to begin anew, that nothing more is known.
 pub(crate) fn hear(questions: &Questions, seq: u64, resync: bool) {
-    let news = News { head: mark(seq), age_ms: 0, events: vec![], resync };
+    let news = News { head: mark(seq), age_ms: 0, events: vec![], resync, asks: vec![] };
     questions.cache.heard().hear(&news, Instant::now());
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn unheard(iam: Arc<TableIam>, lease: Duration) -> Questions {
 /// Tells that something moved with an entry.
 pub(crate) fn tell(questions: &Questions, seq: u64, moved: Moved) {
     let events = vec![Event { seq: Seq(seq), moved }];
-    let news = News { head: mark(seq), age_ms: 0, events, resync: false };
+    let news = News { head: mark(seq), age_ms: 0, events, resync: false, asks: vec![] };
     questions.cache.heard().hear(&news, Instant::now());
 }
 

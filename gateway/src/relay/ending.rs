@@ -37,7 +37,7 @@ impl Ending {
         let (to_client, to_backend) = match self {
             Self::Stop => (Some(C::Drained), Some(C::GoingAway)),
             Self::Over(Over::Expired) => (Some(C::AuthFailed), Some(C::GoingAway)),
-            Self::Over(Over::Revoked) => (Some(C::Revoked), Some(C::GoingAway)),
+            Self::Over(Over::Revoked | Over::Kicked) => (Some(C::Revoked), Some(C::GoingAway)),
             Self::Over(Over::WorkspaceGone) => (Some(C::WorkspaceDisabled), Some(C::GoingAway)),
             Self::Over(Over::Silent) => (Some(C::IamUnreachable), Some(C::GoingAway)),
             Self::Stalled(Side::Client) => (Some(C::SlowConsumer), Some(C::GoingAway)),

@@ -15,6 +15,7 @@ use tollgate_proto::error::ErrorKind;
 use tollgate_proto::frame::client::AuthFrame;
 use tollgate_proto::frame::server::{AuthFailed, AuthOk, Notice, SessionLimits};
 use tollgate_proto::iam::{Actor, Identity};
+use tollgate_proto::ids::SocketId;
 
 use super::phase::{Action, Input, Phase, step};
 use super::reauth::{self, Refused};
@@ -26,6 +27,7 @@ use crate::authorise::Caller;
 use crate::handles::{Handles, Limits};
 use crate::iam::NotAuthenticated;
 use crate::iam::cache::Known;
+use crate::sessions::Held;
 
 /// The first refusal is answered after this, each further one after twice the time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -205,7 +207,8 @@ impl Session {
     fn bind(&mut self, taken: Taken, silent: bool) {
         let Taken { known, refused } = taken;
         let Handles { sessions, questions, .. } = &*self.handles;
-        let standing = sessions.enter(&known, &self.gate, questions);
+        let held = Held::BySocket { id: SocketId(self.id), client: Arc::clone(&self.client) };
+        let standing = sessions.enter(held, &known, &self.gate, questions);
         let identity = Arc::clone(&known.identity);
         let (life, leeway) = life(&identity, self.handles.clock.now_ms());
         self.timers.bind(life, life.unwrap_or_default().mul_f64(0.85), leeway);

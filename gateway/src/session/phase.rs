@@ -73,6 +73,8 @@ pub(crate) enum Input {
     AuthorityEnded,
     /// Whatever IAM would allow is in workspaces that are disabled.
     WorkspaceDisabled,
+    /// The socket is to be closed. No authority has ended.
+    Kicked,
     /// The feed has been silent for the lease.
     LeaseLost,
     /// It is heard again, and all that it had to tell.
@@ -179,6 +181,10 @@ pub(crate) fn step(phase: Phase, input: Input) -> (Phase, &'static [Action]) {
         }
         (Bound(_) | Grace(_), Input::AuthorityEnded) => (Unbound, REVOKED),
         (Bound(_) | Grace(_), Input::WorkspaceDisabled) => (Unbound, WORKSPACE_DISABLED),
+        (Bound(_) | Grace(_), Input::Kicked) => (
+            Unbound,
+            &[A::Unbind, A::EndCalls(ErrorKind::Unavailable), A::Close(CloseCode::Revoked)],
+        ),
 
         (Bound(way), Input::Suspected | Input::Confirmed | Input::LeaseLost | Input::LeaseBack) => {
             let (way, actions) = turn(way, input);
@@ -200,6 +206,7 @@ pub(crate) fn step(phase: Phase, input: Input) -> (Phase, &'static [Action]) {
             New | Unbound,
             Input::AuthorityEnded
             | Input::WorkspaceDisabled
+            | Input::Kicked
             | Input::Suspected
             | Input::Confirmed
             | Input::LeaseLost

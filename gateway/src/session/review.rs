@@ -69,6 +69,7 @@ impl Session {
             News::Told(told) => {
                 let input = match told.word {
                     Word::Suspect => Input::Suspected,
+                    Word::Closed => Input::Kicked,
                     Word::Ended => Input::AuthorityEnded,
                 };
                 self.cause = Some(told);
@@ -81,7 +82,8 @@ impl Session {
                 Input::LeaseLost
             }
         };
-        if self.is_open() {
+        // Who is kicked may have what was written before.
+        if self.is_open() && input != Input::Kicked {
             self.keep_unread();
         }
         self.advance(input)?;

@@ -6,11 +6,15 @@ use tokio::sync::mpsc;
 use tollgate_proto::iam::{Actor, Credential, Moved};
 use tollgate_proto::ids::{Seq, UserId};
 
+use super::{Held, Holder};
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Word {
     /// Something has moved that it rests on: IAM must be asked.
     Suspect,
+    /// Its socket is to be closed, and it keeps its authority.
+    Closed,
     /// Its authority has ended.
     Ended,
 }
@@ -35,7 +39,9 @@ pub(super) fn concerned(moved: &Moved) -> Concerned {
         Moved::Credential { user: Some(id), .. }
         | Moved::Session { user: Some(id), .. }
         | Moved::UserAuth { id, .. }
-        | Moved::UserAuthz { id, .. } => Concerned::Only(*id),
+        | Moved::UserAuthz { id, .. }
+        | Moved::Sockets { user: id }
+        | Moved::Socket { user: id, .. } => Concerned::Only(*id),
         Moved::Credential { user: None, .. }
         | Moved::Session { user: None, .. }
         | Moved::Workspace { disabled: true, .. }
@@ -46,8 +52,9 @@ pub(super) fn concerned(moved: &Moved) -> Concerned {
     }
 }
 
-/// What a move means to an actor.
-pub(super) fn word(actor: &Actor, moved: &Moved) -> Option<Word> {
+/// What a move means to a holder.
+pub(super) fn word(holder: &Holder, moved: &Moved) -> Option<Word> {
+    let actor = &holder.identity.actor;
     let (session, minter) = match actor.credential {
         Credential::Key(_) => (None, None),
         Credential::Session(session) => (Some(session), None),
@@ -78,6 +85,16 @@ pub(super) fn word(actor: &Actor, moved: &Moved) -> Option<Word> {
         }
         Moved::Workspace { disabled, .. } => disabled.then_some(Word::Suspect),
         Moved::Deployment {} => Some(Word::Suspect),
+        Moved::Sockets { user } => match &holder.held {
+            Held::BySocket { .. } if *user == actor.user => Some(Word::Closed),
+            Held::BySocket { .. } | Held::ByRequest => None,
+        },
+        Moved::Socket { id, user } => match &holder.held {
+            Held::BySocket { id: this, .. } if this == id && *user == actor.user => {
+                Some(Word::Closed)
+            }
+            Held::BySocket { .. } | Held::ByRequest => None,
+        },
     }
 }
 

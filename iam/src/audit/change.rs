@@ -88,6 +88,10 @@ pub fn describe(change: &Change) -> (Event, Target) {
         Change::AddSigningKey(key) => {
             (Event::SigningKeyCreate, Target::new(TargetKind::SigningKey, key.name))
         }
+        Change::CloseSockets { user: id } => (Event::SocketClose, user(id)),
+        Change::CloseSocket { socket, user } => {
+            (Event::SocketClose, Target::new(TargetKind::Socket, socket).of(*user))
+        }
         Change::MoveSigningKey { key, to } => (
             match to {
                 SigningState::Next | SigningState::Active | SigningState::Retired(_) => {

@@ -4,7 +4,7 @@
 
 use tollgate_proto::audit::{AuditKey, Target, TargetKind};
 use tollgate_proto::iam::{Actor, Credential, Operation};
-use tollgate_proto::ids::{KeyId, UserId, WorkspaceId};
+use tollgate_proto::ids::{KeyId, SocketId, UserId, WorkspaceId};
 use tollgate_proto::key;
 use tollgate_proto::resource::Resource;
 
@@ -31,8 +31,16 @@ pub(super) fn of_operation(operation: &Operation, key: &AuditKey) -> Option<Targ
         | Operation::AddUserGrant { user_id, .. }
         | Operation::RemoveUserGrant { user_id, .. }
         | Operation::ListUserGrants { user_id }
-        | Operation::ResolveEffectivePermissions { user_id } => of_user(user_id.as_deref()),
+        | Operation::ResolveEffectivePermissions { user_id }
+        | Operation::KickUser { user_id, .. } => of_user(user_id.as_deref()),
         Operation::CreateApiKey { key, .. } => of_user(key.as_ref()?.user_id.as_deref()),
+        Operation::ListSessions { user_id, workspace } => {
+            of_user(user_id.as_deref()).or_else(|| of_workspace(workspace.as_deref()))
+        }
+        Operation::EndSession { session_id, .. } => {
+            let socket: SocketId = session_id.as_deref()?.parse().ok()?;
+            Some(Target::new(TargetKind::Socket, socket))
+        }
         Operation::RevokeApiKey { key_id, .. } => {
             let key: KeyId = key_id.as_deref()?.parse().ok()?;
             Some(Target::new(TargetKind::ApiKey, key))

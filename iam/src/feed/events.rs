@@ -19,7 +19,7 @@ pub fn events(entry: &Entry, state: &dyn Read) -> Result<Vec<Event>, StateError>
     let changes = || entry.acts.iter().flat_map(|act| act.changes.iter().map(move |it| (act, it)));
     let mut events: Vec<Event> = Vec::new();
     for (act, change) in changes() {
-        for moved in moved_by(act, change, state)? {
+        for moved in moved_by(actor_of(act), change, state)? {
             let event = Event { seq: entry.seq, moved };
             if !events.contains(&event) {
                 events.push(event);
@@ -35,6 +35,20 @@ pub fn events(entry: &Entry, state: &dyn Read) -> Result<Vec<Event>, StateError>
     Ok(events)
 }
 
+/// What would move with changes that are not made, as far as the state of now tells.
+pub fn would_move(
+    actor: Option<UserId>,
+    changes: &[Change],
+    state: &dyn Read,
+) -> Result<Vec<Moved>, StateError> {
+    let moved = changes.iter().map(|change| moved_by(actor, change, state));
+    Ok(moved.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+fn actor_of(act: &Act) -> Option<UserId> {
+    act.actor.as_ref().map(|actor| actor.user)
+}
+
 fn user_of(moved: &Moved) -> Option<UserId> {
     match moved {
         Moved::UserAuth { id, .. } | Moved::UserAuthz { id, .. } => Some(*id),
@@ -42,11 +56,17 @@ fn user_of(moved: &Moved) -> Option<UserId> {
         | Moved::Session { .. }
         | Moved::Workspace { .. }
         | Moved::SigningKey { .. }
-        | Moved::Deployment {} => None,
+        | Moved::Deployment {}
+        | Moved::Sockets { .. }
+        | Moved::Socket { .. } => None,
     }
 }
 
-fn moved_by(act: &Act, change: &Change, state: &dyn Read) -> Result<Vec<Moved>, StateError> {
+fn moved_by(
+    actor: Option<UserId>,
+    change: &Change,
+    state: &dyn Read,
+) -> Result<Vec<Moved>, StateError> {
     let auth = |id: UserId| -> Result<Moved, StateError> {
         let epoch = state::user(state, id)?.map(|user| user.auth_epoch);
         Ok(Moved::UserAuth { id, epoch })
@@ -83,8 +103,7 @@ fn moved_by(act: &Act, change: &Change, state: &dyn Read) -> Result<Vec<Moved>, 
         Change::RemoveGrant { subject: Subject::User(user), .. } => vec![authz(*user)?],
         Change::EndSession { session, .. } => {
             // Who ends one ends its own.
-            let user = act.actor.as_ref().map(|actor| actor.user);
-            vec![Moved::Session { id: *session, user }]
+            vec![Moved::Session { id: *session, user: actor }]
         }
         Change::RevokeKey { key: id, .. } => {
             let user = state::key(state, *id)?.map(|key| key.user);
@@ -92,5 +111,9 @@ fn moved_by(act: &Act, change: &Change, state: &dyn Read) -> Result<Vec<Moved>, 
         }
         Change::AddSigningKey(key) => vec![Moved::SigningKey { id: key.name }],
         Change::MoveSigningKey { key, .. } => vec![Moved::SigningKey { id: *key }],
+        Change::CloseSockets { user } => vec![Moved::Sockets { user: *user }],
+        Change::CloseSocket { socket, user } => {
+            vec![Moved::Socket { id: *socket, user: *user }]
+        }
     })
 }

@@ -8,28 +8,34 @@ use std::time::Duration;
 use tollgate_proto::iam::{Manner, Receipt, Rehearsal, Rehearsed, Reply};
 use tollgate_proto::ids::Seq;
 
-use super::{Answered, Context, Request};
+use super::{Answered, Context, Request, sockets};
 use crate::audit;
 use crate::feed;
 use crate::record::Change;
+use crate::refused::Refused;
 
 /// How long an answer waits for gateways to hear what moved.
 const USUAL: Duration = Duration::from_millis(250);
 
 /// Does what is left to do before the answer goes out.
-pub(super) async fn follow(context: &Context, request: &Request, answered: &mut Answered) {
+pub(super) async fn follow(
+    context: &Context,
+    request: &Request,
+    answered: &mut Answered,
+) -> Result<(), Refused> {
     if let Some(changes) = answered.rehearsed.take() {
-        let dry_run = Some(rehearsal(&changes));
+        let dry_run = Some(rehearsal(context, request, &changes).await?);
         // Whatever else stands there was drawn, and is nobody's.
         answered.reply = Reply { dry_run, ..Reply::default() };
-        return;
+        return Ok(());
     }
-    let Some(seq) = answered.seq else { return };
+    let Some(seq) = answered.seq else { return Ok(()) };
     match request.manner {
         Manner::Wait => answered.reply.receipt = Some(wait(context, seq).await),
         Manner::Usual | Manner::DryRun if context.feed.tells(seq) => hear(context, seq).await,
         Manner::Usual | Manner::DryRun => {}
     }
+    Ok(())
 }
 
 /// Whoever was told that it is done shall not see it otherwise.
@@ -55,7 +61,11 @@ async fn wait(context: &Context, seq: Seq) -> Receipt {
     }
 }
 
-fn rehearsal(changes: &[Change]) -> Rehearsal {
+async fn rehearsal(
+    context: &Context,
+    request: &Request,
+    changes: &[Change],
+) -> Result<Rehearsal, Refused> {
     let rehearsed = |change: &Change| {
         let (event, target) = audit::describe(change);
         Rehearsed {
@@ -65,5 +75,6 @@ fn rehearsal(changes: &[Change]) -> Rehearsal {
             workspace: target.workspace.map(|id| id.to_string()).unwrap_or_default(),
         }
     };
-    Rehearsal { changes: changes.iter().map(rehearsed).collect() }
+    let (sockets, survey) = sockets::count_concerned(context, request, changes).await?;
+    Ok(Rehearsal { changes: changes.iter().map(rehearsed).collect(), sockets, survey })
 }

@@ -41,6 +41,21 @@ pub enum Action<'a> {
     ReadUsersAnywhere,
     /// End its own session.
     EndOwnSession,
+    /// See the sockets of a user, or its own.
+    ReadSessions {
+        /// Whose.
+        of: &'a User,
+    },
+    /// See sockets in a workspace, of whatever users it may.
+    ReadSessionsIn {
+        /// Where.
+        workspace: &'a WorkspaceId,
+    },
+    /// Close sockets of a user, who keeps its authority, or its own.
+    CloseSockets {
+        /// Whose.
+        target: Target<'a>,
+    },
     /// Change what is shown of a user.
     UpdateProfile {
         /// The user's home.
@@ -160,6 +175,9 @@ pub fn allow(live: &Live, action: &Action<'_>) -> Result<Allowed, Denied> {
         Action::ReadUsersAnywhere => need_anywhere(live, Capability::UsersRead),
         Action::UpdateProfile { home } => need(live, Capability::UsersWrite, home),
         Action::ManageUser { target } => manage_user(live, *target),
+        Action::ReadSessions { of } => read_sessions(live, of),
+        Action::ReadSessionsIn { workspace } => need(live, Capability::UsersAdmin, workspace),
+        Action::CloseSockets { target } => close_sockets(live, *target),
         Action::SetRoles { target, rights } => {
             let allowed = manage_user(live, *target)?;
             check_no_escalation(&live.lasting(None), rights)?;
@@ -222,6 +240,20 @@ fn manage_user(live: &Live, target: Target<'_>) -> Result<Allowed, Denied> {
     let allowed = need(live, Capability::UsersAdmin, &target.user.home)?;
     check_not_outranked(live, target)?;
     Ok(allowed)
+}
+
+fn read_sessions(live: &Live, of: &User) -> Result<Allowed, Denied> {
+    if of.id == live.user.id {
+        return Ok(Allowed::SELF);
+    }
+    need(live, Capability::UsersAdmin, &of.home)
+}
+
+fn close_sockets(live: &Live, target: Target<'_>) -> Result<Allowed, Denied> {
+    if target.user.id == live.user.id {
+        return Ok(Allowed::SELF);
+    }
+    manage_user(live, target)
 }
 
 fn need_in(live: &Live, capability: Capability, scope: &Scope) -> Result<Allowed, Denied> {

@@ -4,7 +4,7 @@
 //! reads nothing but the state.
 
 use serde::{Deserialize, Serialize};
-use tollgate_proto::ids::{GrantId, KeyId, SessionId, UserId, WorkspaceId};
+use tollgate_proto::ids::{GrantId, KeyId, SessionId, SocketId, UserId, WorkspaceId};
 use tollgate_proto::jwt::KeyName;
 
 use super::{
@@ -123,6 +123,18 @@ pub enum Change {
         /// Its state from now on.
         to: SigningState,
     },
+    /// All sockets of a user were closed; the user keeps its authority.
+    CloseSockets {
+        /// Whose.
+        user: UserId,
+    },
+    /// A socket was closed; its user keeps its authority.
+    CloseSocket {
+        /// Which.
+        socket: SocketId,
+        /// Whose.
+        user: UserId,
+    },
 }
 
 #[cfg(test)]
@@ -236,6 +248,11 @@ mod tests {
             },
             Change::EndSession { session: SessionId(Uuid::from_u128(16)), until_ms: 17, at_ms: 16 },
             Change::MoveSigningKey { key: KeyName::from_number(10), to: SigningState::Retired(18) },
+            Change::CloseSockets { user: UserId(Uuid::from_u128(1)) },
+            Change::CloseSocket {
+                socket: SocketId(Uuid::from_u128(19)),
+                user: UserId(Uuid::from_u128(1)),
+            },
         ]
     }
 
@@ -263,7 +280,9 @@ mod tests {
             {"remove-grant":{"subject":{"user":"00000000-0000-0000-0000-000000000001"},"grant":"00000000-0000-0000-0000-000000000005"}}
             {"rehash":{"user":"00000000-0000-0000-0000-000000000001","hash":"h2"}}
             {"end-session":{"session":"00000000-0000-0000-0000-000000000010","until_ms":17,"at_ms":16}}
-            {"move-signing-key":{"key":"000000000000000a","to":{"retired":18}}}"#]];
+            {"move-signing-key":{"key":"000000000000000a","to":{"retired":18}}}
+            {"close-sockets":{"user":"00000000-0000-0000-0000-000000000001"}}
+            {"close-socket":{"socket":"00000000-0000-0000-0000-000000000013","user":"00000000-0000-0000-0000-000000000001"}}"#]];
         expect.assert_eq(&lines.join("\n"));
         for (change, line) in all().iter().zip(&lines) {
             assert_eq!(&serde_json::from_str::<Change>(line).unwrap(), change);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
-use tollgate_proto::iam::{Ended, FEED_PATH, Mark, Moved, News, Poll};
+use tollgate_proto::iam::{Ask, Ended, FEED_PATH, Found, Mark, Moved, News, Poll};
 use tollgate_proto::ids::{GatewayId, Seq};
 use uuid::Uuid;
 
@@ -26,10 +26,30 @@ impl<'a> Gateway<'a> {
     }
 
     pub(crate) async fn tell(&self, after: Option<Mark>, ended: Vec<Ended>) -> News {
-        let poll = serde_json::to_string(&Poll { gateway: self.id, after, ended }).unwrap();
+        self.say(&Poll { gateway: self.id, after, ended, found: vec![] }).await
+    }
+
+    /// Answers what it was asked.
+    pub(crate) async fn find(&self, after: Mark, found: Vec<Found>) -> News {
+        self.say(&Poll { gateway: self.id, after: Some(after), ended: vec![], found }).await
+    }
+
+    async fn say(&self, poll: &Poll) -> News {
+        let poll = serde_json::to_string(poll).unwrap();
         let (head, body) = self.iam.http(&post_to(FEED_PATH, SECRET, &poll)).await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// Polls until it is asked something.
+    pub(crate) async fn is_asked(&self, mut after: Mark) -> (Mark, Ask) {
+        loop {
+            let mut news = self.poll(Some(after)).await;
+            after = news.head;
+            if let Some(ask) = news.asks.pop() {
+                return (after, ask);
+            }
+        }
     }
 
     /// Polls until something happened.

@@ -20,6 +20,7 @@ mod mint;
 mod transport;
 mod feed;
 mod manner;
+mod sockets;
 mod audit;
 mod durability;
 mod process;

@@ -66,6 +66,8 @@ events! {
     KeyRevoke = "key.revoke",
     /// A session was ended.
     SessionEnd = "session.end",
+    /// Sockets were closed, and no authority ended.
+    SocketClose = "socket.close",
     /// A workspace was made.
     WorkspaceCreate = "workspace.create",
     /// A workspace was renamed or enabled.

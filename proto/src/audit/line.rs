@@ -74,6 +74,8 @@ pub enum CredentialKind {
     ApiKey,
     /// A login session.
     Session,
+    /// A socket of a gateway.
+    Socket,
     /// A session that somebody minted for the user.
     MintedSession,
 }
@@ -166,6 +168,8 @@ pub enum TargetKind {
     ApiKey,
     /// A login session.
     Session,
+    /// A socket of a gateway.
+    Socket,
     /// A signing key.
     SigningKey,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{KeyId, KeyName, Seq, SessionId, UserId, WorkspaceId};
+use crate::ids::{KeyId, KeyName, Seq, SessionId, SocketId, UserId, WorkspaceId};
 
 /// One event. Events of one entry carry its `seq`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,18 @@ pub enum Moved {
     },
     /// Everything that was known is void.
     Deployment {},
+    /// All sockets of a user are to be closed. No authority has moved.
+    Sockets {
+        /// Whose.
+        user: UserId,
+    },
+    /// A socket is to be closed. No authority has moved.
+    Socket {
+        /// Which.
+        id: SocketId,
+        /// Whose.
+        user: UserId,
+    },
 }
 
 #[cfg(test)]

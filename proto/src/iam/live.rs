@@ -24,6 +24,47 @@ pub struct Receipt {
 pub struct Rehearsal {
     /// What would change; nothing, if it is so already.
     pub changes: Vec<Rehearsed>,
+    /// Sockets that would be closed, or judged anew.
+    pub sockets: u64,
+    /// Who was asked about them.
+    pub survey: Survey,
+}
+
+/// Whom a question about sockets has reached.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Survey {
+    /// Gateways that answered.
+    pub gateways_heard: u64,
+    /// Gateways that did not, in time: what they hold is missing.
+    pub gateways_silent: u64,
+    /// Whether there was no room for all that was found.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
+}
+
+/// A socket that is open.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionRecord {
+    /// Its id, which `auth-ok` calls `session`.
+    pub id: String,
+    /// Whose.
+    pub user_id: String,
+    /// The name to log in with.
+    pub username: String,
+    /// What its calls are about, if they name no workspace.
+    pub workspace: String,
+    /// The kind of credential: `api-key`, `session` or `minted-session`.
+    pub credential: String,
+    /// The id of the key's record, or of the login session.
+    pub credential_id: String,
+    /// The peer's address; empty, if it is not known.
+    pub address: String,
+    /// When it was opened, RFC 3339.
+    pub opened: String,
+    /// The gateway that holds it.
+    pub gateway: String,
 }
 
 /// One change that would be, in the words of the audit file.

@@ -109,6 +109,8 @@ impl Operation {
             | Self::RotateSigningKey { .. }
             | Self::AddUserGrant { .. }
             | Self::RemoveUserGrant { .. }
+            | Self::KickUser { .. }
+            | Self::EndSession { .. }
             | Self::CreateGroup {}
             | Self::UpdateGroup {}
             | Self::DeleteGroup {}
@@ -128,11 +130,17 @@ impl Operation {
             | Self::MintToken { .. }
             | Self::ListUserGrants { .. }
             | Self::ResolveEffectivePermissions { .. }
+            | Self::ListSessions { .. }
             | Self::GetGroup {}
             | Self::ListGroups {}
             | Self::ListGroupMembers {}
             | Self::ListGroupGrants {} => false,
         }
+    }
+
+    /// Whether gateways are asked about the sockets that they hold.
+    pub const fn asks_gateways(&self) -> bool {
+        matches!(self, Self::ListSessions { .. } | Self::EndSession { .. })
     }
 
     /// Whether it can be waited for, and rehearsed: it changes what IAM knows, and somebody does it

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::live::{Receipt, Rehearsal};
+use super::live::{Receipt, Rehearsal, SessionRecord, Survey};
 use crate::secret::Disclosed;
 
 /// A user.
@@ -147,6 +147,10 @@ pub struct Reply {
     pub bootstrap_admin_user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bootstrap_admin_api_key: Option<Disclosed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SessionRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub survey: Option<Survey>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]

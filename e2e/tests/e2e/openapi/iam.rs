@@ -1,6 +1,8 @@
 //! `/api/v1/iam`: every operation, done and refused.
 
+use anyhow::Context;
 use serde_json::{Value, json};
+use tollgate_e2e::raw::Socket;
 use tollgate_e2e::{PASSWORD, Tollgate};
 use tollgate_proto::iam::known_operations;
 
@@ -21,6 +23,7 @@ pub(super) async fn drive(visitor: &mut Visitor) -> anyhow::Result<()> {
     sessions(visitor, admin).await?;
     grants(visitor, admin).await?;
     minted(visitor, admin).await?;
+    sockets(visitor, admin).await?;
     authority(visitor, admin).await?;
     signing(visitor, admin).await?;
     for name in known_operations() {
@@ -231,6 +234,27 @@ async fn minted(v: &mut Visitor, admin: As<'_>) -> anyhow::Result<()> {
     assert!(v.document.check_request(IAM, &both).is_err());
     v.refused(admin, both, "invalid-argument").await?;
     v.refused(admin, mint(json!({ "user_id": GHOST })), "not-found").await
+}
+
+async fn sockets(v: &mut Visitor, admin: As<'_>) -> anyhow::Result<()> {
+    let ann = id_of(v, admin, "Ann").await?;
+    let own = json!({ "operation": "list-sessions" });
+    v.done(admin, own.clone()).await?;
+    let _socket = Socket::authenticated(admin.0, admin.1.context("no key")?).await?;
+    let own = v.done(admin, own).await?;
+    assert_eq!(own["sessions"].as_array().map(Vec::len), Some(1), "{own}");
+    let of = |name: &str, value: &Value| {
+        with(&json!({ "operation": "list-sessions" }), json!({ name: value }))
+    };
+    v.done(admin, of("user_id", &ann)).await?;
+    v.done(admin, of("workspace", &json!("acme"))).await?;
+    v.refused(admin, of("user_id", &json!(GHOST)), "not-found").await?;
+    let kick = |user: &Value| json!({ "operation": "kick-user", "user_id": user });
+    v.done(admin, kick(&ann)).await?;
+    v.refused(admin, kick(&json!(GHOST)), "not-found").await?;
+    let end = json!({ "operation": "end-session", "session_id": GHOST });
+    v.refused(admin, end.clone(), "not-found").await?;
+    v.done(admin, with(&end, json!({ "user_id": ann }))).await.map(drop)
 }
 
 async fn authority(v: &mut Visitor, admin: As<'_>) -> anyhow::Result<()> {

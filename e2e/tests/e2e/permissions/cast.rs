@@ -140,12 +140,18 @@ impl Cast {
             Leaves::SpentTarget if was_done => drop(self.targets.remove(&target)),
             Leaves::MovedWorkspace if was_done => {
                 self.set_workspace(subject.workspace, target != Target::Shut).await?;
+                // Those of its members are closed.
+                self.sockets.clear();
             }
             Leaves::MovedGrant if was_done || form.is_granted => {
                 let remove = with_operation("remove-user-grant", arguments);
                 self.tollgate.post("/api/v1/iam", Some(&self.tollgate.admin_key), &remove).await?;
             }
+            Leaves::ClosedSocket if was_done && target == Target::Own => {
+                self.sockets.remove(&role);
+            }
             Leaves::Nothing
+            | Leaves::ClosedSocket
             | Leaves::SpentActor
             | Leaves::SpentTarget
             | Leaves::MovedWorkspace

@@ -67,6 +67,8 @@ pub(super) struct Subject {
 pub(super) enum Leaves {
     /// Nothing that another probe would notice.
     Nothing,
+    /// The socket of the one who asked is closed.
+    ClosedSocket,
     /// The one who asked is not what it was.
     SpentActor,
     /// The user that it was about is not what it was.

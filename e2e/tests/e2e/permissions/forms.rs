@@ -26,6 +26,7 @@ pub(super) const SECTIONS: &[(&str, &[Form])] = &[
     ("Oneself", ONESELF),
     ("Users", USERS),
     ("API keys", KEYS),
+    ("Sockets", SOCKETS),
     ("Workspaces", WORKSPACES),
     ("Grants", GRANTS),
     ("Signing keys and minted tokens", SIGNING),
@@ -163,6 +164,24 @@ const KEYS: &[Form] = &[
         ..form("revoke-api-key", ANY_USER, |of| json!({ "key_id": of.key_id }))
     },
 ];
+
+const SOCKETS: &[Form] = &[
+    Form { detail: "no user", ..form("list-sessions", NOTHING, BARE) },
+    form("list-sessions", ANY_USER, USER),
+    Form {
+        detail: "`workspace`",
+        ..form("list-sessions", ANY_WORKSPACE, |of| json!({ "workspace": of.workspace }))
+    },
+    Form { leaves: Leaves::ClosedSocket, ..form("kick-user", ANY_USER, USER) },
+    Form { detail: "nobody's", ..form("end-session", NOTHING, |_| json!({ "session_id": NO_ID })) },
+    Form {
+        detail: "`user_id`",
+        ..form("end-session", ANY_USER, |of| json!({ "session_id": NO_ID, "user_id": of.id }))
+    },
+];
+
+/// The id of nothing.
+const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 const WORKSPACES: &[Form] = &[
     Form {

@@ -122,6 +122,22 @@ fn the_refused_keep_their_identity_and_guessers_lose_theirs() {
 }
 
 #[test]
+fn whoever_is_kicked_is_nobody_before_its_calls_end() {
+    for way in [Way::Open, Way::Review, Way::Held { suspect: true }] {
+        for phase in [Bound(way), Grace(way)] {
+            let (next, actions) = step(phase, Input::Kicked);
+            let end = Action::EndCalls(ErrorKind::Unavailable);
+            assert_eq!(actions, [Action::Unbind, end, Action::Close(CloseCode::Revoked)]);
+            assert_eq!(next, Phase::Unbound);
+        }
+    }
+    // It was told to somebody who is not there any more.
+    for phase in [Phase::New, Phase::Unbound] {
+        assert_eq!(step(phase, Input::Kicked), (phase, &[][..]));
+    }
+}
+
+#[test]
 fn a_silent_iam_is_not_the_clients_fault() {
     let deadline = |iam_silent| Input::AuthDeadline { iam_silent };
     let check = |iam_silent, code| {

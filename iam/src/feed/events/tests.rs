@@ -1,5 +1,5 @@
 use tollgate_proto::iam::{Actor, Credential};
-use tollgate_proto::ids::{GrantId, KeyId, OperationId, Seq, SessionId};
+use tollgate_proto::ids::{GrantId, KeyId, OperationId, Seq, SessionId, SocketId};
 use tollgate_proto::jwt::KeyName;
 use uuid::Uuid;
 
@@ -132,6 +132,11 @@ fn whatever_takes_or_moves_authority_is_an_event() {
         &["kind:session,id:000000000005,user:000000000001"],
     );
     check(Change::Suspend { at_ms: 1 }, &["kind:deployment"]);
+    check(Change::CloseSockets { user: ANN }, &["kind:sockets,user:000000000001"]);
+    check(
+        Change::CloseSocket { socket: SocketId(Uuid::from_u128(6)), user: ANN },
+        &["kind:socket,id:000000000006,user:000000000001"],
+    );
 }
 
 #[test]
@@ -139,7 +144,7 @@ fn what_has_no_record_of_its_own_here_is_an_event_too() {
     let state = State::in_memory().unwrap();
     let view = state.view().unwrap();
     let entry = entry(vec![]);
-    let moved = |change: &Change| moved_by(&entry.acts[0], change, &view).unwrap();
+    let moved = |change: &Change| moved_by(actor_of(&entry.acts[0]), change, &view).unwrap();
     let key = KeyId(Uuid::from_u128(3));
     assert_eq!(
         moved(&Change::RevokeKey { key, at_ms: 1 }),

@@ -1,0 +1,38 @@
+//! Sockets that are open, as a table.
+
+use tollgate_proto::iam::{Reply, SessionRecord, Survey};
+
+use crate::iam::Shown;
+use crate::manner::count;
+use crate::output::cell;
+use crate::table;
+
+/// What a reply tells of sockets.
+pub(crate) fn shown(reply: &Reply) -> Shown {
+    let shown = Shown::data(grid(&reply.sessions));
+    let Some(Survey { gateways_silent, is_cut, .. }) = reply.survey else { return shown };
+    let shown = match gateways_silent {
+        0 => shown,
+        silent => shown.note(format!("Without those of {}: no answer.", count(silent, "gateway"))),
+    };
+    if is_cut { shown.note("There are more, for which there was no room.") } else { shown }
+}
+
+/// A row each.
+fn grid(sessions: &[SessionRecord]) -> String {
+    if sessions.is_empty() {
+        return "No sessions.".to_owned();
+    }
+    let rows = sessions.iter().map(|session| {
+        [
+            &session.id,
+            table::or(&session.username, &session.user_id),
+            &session.workspace,
+            &session.credential,
+            table::or(&session.address, "—"),
+            &session.opened,
+        ]
+        .map(cell)
+    });
+    table::grid(["id", "user", "workspace", "credential", "address", "opened"], rows)
+}

@@ -27,6 +27,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::task::JoinSet;
 
 /// Measures Tollgate beside a bare echo server of the same libraries.
 ///
@@ -102,9 +103,13 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// As Tollgate runs: a worker a core.
-fn serve(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+/// As Tollgate runs: a worker a core, and nothing on a thread of its own, which would have a share of
+/// a busy core for itself.
+fn serve(work: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn_on(work, runtime.handle());
+    runtime.block_on(tasks.join_next()).unwrap_or(Ok(Ok(())))?
 }
 
 /// The load comes from one thread.

@@ -21,6 +21,7 @@ mod sign_ins;
 mod auth;
 mod connect;
 mod flood;
+mod revoke;
 
 use std::future::Future;
 use std::io::Write;
@@ -55,6 +56,8 @@ enum Command {
     Connect(connect::Args),
     /// Replies a second and times of calls while sign-ins take a part of the server's core.
     Flood(flood::Args),
+    /// What an admin takes away from live sockets: nothing succeeds after the answer.
+    Revoke(revoke::Args),
     /// The yardstick alone: echoes every message, until it is killed.
     BareEcho,
     /// The same as its libraries come.
@@ -97,6 +100,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let placement = server::Placement::take();
             generate(flood::run(&args, placement))
         }
+        Command::Revoke(args) => generate(revoke::run(&args)),
         Command::BareEcho => serve(bare::run(bare::Setup::Tuned)),
         Command::StockEcho => serve(bare::run(bare::Setup::Stock)),
         Command::BareUpstream => serve(upstream::run()),

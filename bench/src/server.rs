@@ -63,9 +63,18 @@ pub(crate) struct Server {
     pub(crate) entrance: Entrance,
     /// Its process.
     pub(crate) pid: u32,
+    _process: Process,
+    _data: TempDir,
+}
+
+/// A child process that listens.
+pub(crate) struct Process {
+    /// Its id.
+    pub(crate) pid: u32,
+    /// Where it said that it listens.
+    pub(crate) address: SocketAddr,
     _child: Child,
     _words: JoinSet<()>,
-    _data: TempDir,
 }
 
 impl Placement {
@@ -111,7 +120,7 @@ impl Server {
         placement: Placement,
     ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let mut command = match arm {
+        let command = match arm {
             Arm::Bare => ourselves(placement, "bare-echo")?,
             Arm::Stock => ourselves(placement, "stock-echo")?,
             Arm::Upstream => ourselves(placement, "bare-upstream")?,
@@ -122,6 +131,20 @@ impl Server {
                 tollgate(program, placement, data.path(), &stanza)?
             }
         };
+        let process = Process::start(command).await?;
+        let address = process.address;
+        let token = match arm {
+            Arm::Bare | Arm::Stock | Arm::Upstream => None,
+            Arm::Tollgate | Arm::Hop(_) => Some(timeout(PATIENCE, claim(address)).await??),
+        };
+        let entrance = Entrance { address, token };
+        Ok(Self { entrance, pid: process.pid, _process: process, _data: data })
+    }
+}
+
+impl Process {
+    /// Starts it and waits until it listens. It is killed with the value.
+    pub(crate) async fn start(mut command: Command) -> anyhow::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().context("the server did not start")?;
         let pid = child.id().context("the server has ended")?;
@@ -131,17 +154,7 @@ impl Server {
             timeout(PATIENCE, greeting(&mut lines)).await.context("the server is silent")??;
         let mut words = JoinSet::new();
         words.spawn(pass_on(lines));
-        let token = match arm {
-            Arm::Bare | Arm::Stock | Arm::Upstream => None,
-            Arm::Tollgate | Arm::Hop(_) => Some(timeout(PATIENCE, claim(address)).await??),
-        };
-        Ok(Self {
-            entrance: Entrance { address, token },
-            pid,
-            _child: child,
-            _words: words,
-            _data: data,
-        })
+        Ok(Self { pid, address, _child: child, _words: words })
     }
 }
 
@@ -151,22 +164,34 @@ fn ourselves(placement: Placement, what: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn tollgate(
+/// Gateway and IAM in one process, on this folder; `program` is the binary, if it is not the one
+/// beside ours.
+pub(crate) fn tollgate(
     program: Option<&Path>,
     placement: Placement,
     data: &Path,
     registry: &str,
 ) -> anyhow::Result<Command> {
     let program = program.map_or_else(beside_us, |path| Ok(path.to_owned()))?;
-    // No file: the settings are the defaults, whatever lies in this folder.
-    let settings = data.join("tollgate.toml");
-    std::fs::write(&settings, "")?;
     let services = data.join("registry.toml");
     std::fs::write(&services, registry)?;
-    let mut command = placement.command(&program);
+    let mut command = on_ports_of_its_own(placement, &program, data)?;
     command.env("TOLLGATE_GATEWAY__REGISTRY_FILE", services);
-    command.args(["--log", "error", "--config"]).arg(settings);
-    command.arg("--data-dir").arg(data.join("data"));
+    command.args(["--log", "error"]).arg("--data-dir").arg(data.join("data"));
+    Ok(command)
+}
+
+/// One of our servers, with its defaults but for the ports.
+pub(crate) fn on_ports_of_its_own(
+    placement: Placement,
+    program: &Path,
+    folder: &Path,
+) -> anyhow::Result<Command> {
+    // No file: the settings are the defaults, whatever lies where it is started.
+    let settings = folder.join("tollgate.toml");
+    std::fs::write(&settings, "")?;
+    let mut command = placement.command(program);
+    command.arg("--config").arg(settings);
     for listener in ["GATEWAY__LISTEN", "GATEWAY__ADMIN_LISTEN", "IAM__LISTEN", "IAM__ADMIN_LISTEN"]
     {
         command.env(format!("TOLLGATE_{listener}"), "127.0.0.1:0");
@@ -174,7 +199,8 @@ fn tollgate(
     Ok(command)
 }
 
-fn beside_us() -> anyhow::Result<PathBuf> {
+/// The binary `tollgate` that was built with us.
+pub(crate) fn beside_us() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name("tollgate");
     if !program.exists() {
         bail!(
@@ -197,9 +223,10 @@ async fn greeting(lines: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<S
     bail!("the server ended before it listened: {said}")
 }
 
+/// In the greeting of `tollgate`, or in the line of a log.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, url) = line.split_once("://")?;
-    url.split('/').next()?.parse().ok()
+    let (_, behind) = line.split_once("://").or_else(|| line.split_once("address="))?;
+    behind.split(['/', ' ']).next()?.parse().ok()
 }
 
 /// Whatever else the server says goes to our stderr, and never fills its pipe.
@@ -211,8 +238,9 @@ async fn pass_on(mut lines: Lines<BufReader<ChildStderr>>) {
     }
 }
 
+/// What it says when all is well.
 fn is_greeting(line: &str) -> bool {
-    line.starts_with("Nobody owns it yet")
+    line.starts_with("Nobody owns it yet") || line.contains(" INFO ")
 }
 
 #[cfg(test)]
@@ -223,6 +251,8 @@ mod tests {
     fn the_address_is_found_in_the_greeting() {
         let line = "Clients connect to ws://127.0.0.1:81/api/v1/socket and http://127.0.0.1:81";
         assert_eq!(address_in(line), Some("127.0.0.1:81".parse().unwrap()));
+        let line = "2026-01-01T00:00:00Z  INFO iam is listening address=127.0.0.1:82 journal=x";
+        assert_eq!(address_in(line), Some("127.0.0.1:82".parse().unwrap()));
         assert_eq!(address_in("Tollgate 0.1.0"), None);
     }
 }

@@ -24,10 +24,12 @@ use super::victim::Victim;
 
 /// How often the victim calls from now on, whether or not answers come.
 const PACE: Duration = Duration::from_millis(1);
-/// How long before the admin asks.
+/// How long before the admin asks, at least: not before a call was answered.
 const LEAD: Duration = Duration::from_millis(25);
-/// How long the answer and the close may take. A gateway that trusts nothing holds calls for 30 s.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the answer may take: IAM gives up what it was asked after eight seconds.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long behind it the victim is watched. It is more than the close may take.
+const MORE: Duration = Duration::from_secs(2);
 
 /// What was seen of one victim.
 pub(crate) struct Sighting {
@@ -84,11 +86,11 @@ pub(crate) fn take_away(
     let (mut looked, mut beside_for) = (begun, Duration::ZERO);
     while answered.is_none() || !watched.is_over {
         let now = Instant::now();
-        if now > begun + LEAD + PATIENCE {
+        if now > answered.map_or(begun + LEAD + PATIENCE, |at| at + MORE) {
             break;
         }
         watched.call(now);
-        if asked.is_none() && now >= begun + LEAD {
+        if asked.is_none() && watched.last.is_some() && now >= begun + LEAD {
             ensure!(!watched.is_refused, "a call of a victim failed too early");
             asked = Some((Instant::now(), wall_clock()));
             admin.ask(IAM, &operation)?;

@@ -3,8 +3,10 @@
 
 mod iam;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use anyhow::Context;
 use iam::{KEY, Slow};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -152,5 +154,33 @@ async fn calls_that_are_taken_back_cost_nobody_the_way_to_iam() -> anyhow::Resul
     // One, if each is back for the next; never one for each.
     let connections = slow.connections();
     assert!(connections < 10, "{connections} connections for 50 calls");
+    Ok(())
+}
+
+#[tokio::test]
+async fn those_who_wait_for_other_gateways_keep_nobody_from_being_asked() -> anyhow::Result<()> {
+    let mut slow = Slow::start(&[], None).await?;
+    let mut socket = Socket::authenticated(slow.address, KEY).await?;
+    // More than there are turns of any kind.
+    for id in 0..40 {
+        let request =
+            json!({ "operation": CHANGE, "workspace_record": { "id": "acme" }, "wait": true });
+        socket.send(&json!({ "id": id, "service": "iam", "request": request })).await?;
+    }
+    let mut waiting = VecDeque::new();
+    for _ in 0..4 {
+        waiting.push_back(slow.held(CHANGE).await?);
+    }
+    ask(&mut socket, READ).await?;
+    slow.held(READ).await?.release()?;
+    assert_eq!(end(&socket.frame().await?), (READ, None));
+    for left in (0..40).rev() {
+        waiting.pop_front().context("none is held")?.release()?;
+        let frame = socket.frame().await?;
+        assert!(frame.get("error").is_none(), "{frame}");
+        if left >= 4 {
+            waiting.push_back(slow.held(CHANGE).await?);
+        }
+    }
     Ok(())
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# A Cassandra of one node for tests, from Maven's jars, without Docker or root.
+# A Cassandra for tests, from Maven's jars, without Docker or root: one node, or three on 127.0.0.1 to 127.0.0.3.
 #
-#   cassandra.sh start [PORT]   fetches it once, starts it if it is down, and prints its address
-#   cassandra.sh stop           data and all
+#   cassandra.sh start [PORT [NODES]]   fetches it once, starts what is down of it, and prints its addresses
+#   cassandra.sh kill NODE              SIGKILL; `start` brings it back with its data
+#   cassandra.sh stop                   data and all
 #
 # Wants a Java 17 and, the first time, Maven (Debian: openjdk-17-jre-headless maven). The jars and the data lie in
 # ${XDG_CACHE_HOME:-~/.cache}/tollgate. Everything acknowledged outlives the process, not the machine.
@@ -13,6 +14,10 @@ version=5.0.8
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tollgate
 jars=$cache/cassandra-$version
 home=$cache/cassandra-test
+
+nodes=1
+
+addresses() { seq -f '127.0.0.%g' "$nodes"; }
 
 die() { echo "cassandra.sh: $*" >&2; exit 1; }
 
@@ -43,32 +48,34 @@ find_java() {
     die "there is no Java 17: apt-get install openjdk-17-jre-headless"
 }
 
-# Its pid, while that is still the process that serves this folder.
+# The pid of a node, while that is still the process that serves its folder.
 pid() {
     local pid
-    pid=$(cat "$home/pid" 2>/dev/null) && grep -qF -- "-Dcassandra.storagedir=$home/data" "/proc/$pid/cmdline" 2>/dev/null &&
-        echo "$pid"
+    pid=$(cat "$home/$1/pid" 2>/dev/null) &&
+        grep -qF -- "-Dcassandra.storagedir=$home/$1/data" "/proc/$pid/cmdline" 2>/dev/null && echo "$pid"
 }
 
 # The CQL port opens last; OPTIONS is answered with SUPPORTED.
 answers() (
-    exec 3<>"/dev/tcp/127.0.0.1/$1" && printf '\4\0\0\0\5\0\0\0\0' >&3 &&
+    exec 3<>"/dev/tcp/127.0.0.$1/$2" && printf '\4\0\0\0\5\0\0\0\0' >&3 &&
         [ "$(timeout 2 head -c 5 <&3 | od -An -tx1)" = ' 84 00 00 00 06' ]
 ) 2>/dev/null
 
 configure() {
-    mkdir -p "$home/conf/triggers" "$home/data"
+    local node=$1 port=$2 folder=$home/$1
+    mkdir -p "$folder/conf/triggers" "$folder/data"
     # batch: an acknowledged write is in the commit log. What is left out has its default.
-    cat >"$home/conf/cassandra.yaml" <<YAML
+    cat >"$folder/conf/cassandra.yaml" <<YAML
 cluster_name: tollgate-test
 partitioner: org.apache.cassandra.dht.Murmur3Partitioner
 endpoint_snitch: SimpleSnitch
 num_tokens: 1
-listen_address: 127.0.0.1
-rpc_address: 127.0.0.1
-native_transport_port: $1
-storage_port: $(($1 + 1))
-seed_provider: [{ class_name: org.apache.cassandra.locator.SimpleSeedProvider, parameters: [{ seeds: 127.0.0.1 }] }]
+listen_address: 127.0.0.$node
+rpc_address: 127.0.0.$node
+native_transport_port: $port
+storage_port: $((port + 1))
+seed_provider: # all of them: seeds join at once and wait for nobody
+  - { class_name: org.apache.cassandra.locator.SimpleSeedProvider, parameters: [{ seeds: "$(addresses | paste -sd,)" }] }
 commitlog_sync: batch
 commitlog_segment_size: 8MiB
 paxos_variant: v2
@@ -78,7 +85,7 @@ file_cache_size: 32MiB
 disk_access_mode: standard
 auto_snapshot: false
 YAML
-    cat >"$home/conf/logback.xml" <<'XML'
+    cat >"$folder/conf/logback.xml" <<'XML'
 <configuration>
   <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
     <encoder><pattern>%date{HH:mm:ss.SSS} %-5level %logger{0} %msg%n%ex{5}</pattern></encoder>
@@ -89,7 +96,7 @@ XML
 }
 
 launch() {
-    local java module options=()
+    local node=$1 folder=$home/$1 java module options=()
     java=$(find_java)
     for module in java.base/{java.io,java.lang,java.lang.module,java.lang.reflect,java.nio,java.util,java.util.concurrent} \
         java.base/{java.util.concurrent.atomic,jdk.internal.loader,jdk.internal.math,jdk.internal.module,jdk.internal.ref} \
@@ -104,45 +111,73 @@ launch() {
     setsid "$java" "${options[@]}" -javaagent:"$(echo "$jars"/jamm-*.jar)" \
         -Xms384m -Xmx384m -XX:+UseSerialGC -XX:MaxDirectMemorySize=192m -Xss512k -XX:+ExitOnOutOfMemoryError \
         -Djava.security.manager=allow -Djdk.attach.allowAttachSelf=true -Dio.netty.tryReflectionSetAccessible=true \
-        -Djava.net.preferIPv4Stack=true -Dcassandra-foreground=yes -Dcassandra.config="file://$home/conf/cassandra.yaml" \
-        -Dcassandra.storagedir="$home/data" -Dcassandra.logdir="$home" -Dcassandra.triggers_dir="$home/conf/triggers" \
+        -Djava.net.preferIPv4Stack=true -Dcassandra-foreground=yes -Dcassandra.config="file://$folder/conf/cassandra.yaml" \
+        -Dcassandra.storagedir="$folder/data" -Dcassandra.logdir="$folder" -Dcassandra.triggers_dir="$folder/conf/triggers" \
         -Dcassandra.skip_sync=true -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=0 \
         -Dcassandra.shutdown_announce_in_ms=0 -Dcassandra.available_processors=2 \
-        ${CASSANDRA_JVM_OPTS--XX:TieredStopAtLevel=1} -cp "$home/conf:$jars/*" \
-        org.apache.cassandra.service.CassandraDaemon >"$home/log" 2>&1 </dev/null &
-    echo $! >"$home/pid"
+        -Dcassandra.initial_token=$((node - 1))000000000000000000 \
+        ${CASSANDRA_JVM_OPTS--XX:TieredStopAtLevel=1} -cp "$folder/conf:$jars/*" \
+        org.apache.cassandra.service.CassandraDaemon >"$folder/log" 2>&1 </dev/null &
+    echo $! >"$folder/pid"
     # Until its exec the child is still this script.
-    until pid >/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+    until pid "$node" >/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+}
+
+# Every node answers, and the last that it heard of each other one is that it came up.
+settled() {
+    local node address
+    for node in $(seq "$nodes"); do
+        answers "$node" "$1" || return 1
+        for address in $(addresses); do
+            [ "$address" = "127.0.0.$node" ] ||
+                [[ $(grep -o "/$address:[0-9]* is now [A-Z]*" "$home/$node/log" | tail -1) == *UP ]] || return 1
+        done
+    done
 }
 
 start() {
-    local port=${1:-9042}
+    local port=${1:-9042} node
+    nodes=${2:-1}
     fetch
-    if ! pid >/dev/null; then
-        ! answers "$port" || die "something else answers CQL on port $port"
-        configure "$port"
-        launch
-    fi
-    until answers "$port"; do
-        if ! pid >/dev/null || [ "$SECONDS" -gt 120 ]; then
-            tail -n 20 "$home/log" >&2
-            die "it does not answer on port $port: see $home/log"
+    for node in $(seq "$nodes"); do
+        if ! pid "$node" >/dev/null; then
+            ! answers "$node" "$port" || die "something else answers CQL on 127.0.0.$node:$port"
+            configure "$node" "$port"
+            launch "$node"
         fi
+    done
+    until settled "$port"; do
+        for node in $(seq "$nodes"); do
+            if ! pid "$node" >/dev/null || [ "$SECONDS" -gt 120 ]; then
+                tail -n 20 "$home/$node/log" >&2
+                die "it does not answer on 127.0.0.$node:$port: see $home/$node/log"
+            fi
+        done
         sleep 0.2
     done
-    echo "127.0.0.1:$port"
+    addresses | sed "s/\$/:$port/" | paste -sd,
+}
+
+kill_node() {
+    local pid
+    pid=$(pid "$1") || die "node $1 is not running"
+    kill -9 "$pid"
+    while [ -d "/proc/$pid" ]; do sleep 0.02; done
 }
 
 stop() {
-    local pid
-    if pid=$(pid); then
-        kill "$pid"
-        while [ -d "/proc/$pid" ]; do sleep 0.1; done
-    fi
+    local folder pid
+    for folder in "$home"/*/; do
+        if pid=$(pid "$(basename "$folder")"); then
+            kill "$pid"
+            while [ -d "/proc/$pid" ]; do sleep 0.1; done
+        fi
+    done
     rm -rf "$home"
 }
 
 case ${1:-} in
     start | stop) "$@" ;;
+    kill) kill_node "$2" ;;
     *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" ;;
 esac

@@ -7,7 +7,7 @@ use scylla::client::session_builder::SessionBuilder;
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-/// Names a cluster, `host:port`.
+/// Names the nodes of a cluster, `host:port`, with commas between them. Each has a copy of all.
 const CLUSTER: &str = "TOLLGATE_CQL";
 
 /// A keyspace.
@@ -29,16 +29,21 @@ impl Keyspace {
 
     /// The settings of `[iam.cql]` that name it.
     pub(crate) fn settings(&self) -> [(&'static str, String); 3] {
+        let points: Vec<_> = self.points().collect();
         [
-            ("iam.cql.contact_points", format!("[\"{}\"]", self.cluster)),
+            ("iam.cql.contact_points", format!("{points:?}")),
             ("iam.cql.keyspace", self.name.clone()),
-            ("iam.cql.replication", "1".to_owned()),
+            ("iam.cql.replication", points.len().to_string()),
         ]
+    }
+
+    fn points(&self) -> impl Iterator<Item = &str> {
+        self.cluster.split(',')
     }
 
     async fn drop_it(&self) {
         let _turn = schema_turn().await;
-        let session = SessionBuilder::new().known_node(&self.cluster).build().await.unwrap();
+        let session = SessionBuilder::new().known_nodes(self.points()).build().await.unwrap();
         let drop = format!("DROP KEYSPACE IF EXISTS {}", self.name);
         session.query_unpaged(drop, ()).await.unwrap();
     }

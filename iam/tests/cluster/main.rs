@@ -12,5 +12,6 @@ mod nodes;
 mod claims;
 mod fresh;
 mod killed;
+mod loss;
 mod away;
 mod copy;

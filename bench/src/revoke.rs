@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = at_least_one)]
     revocations: usize,
     /// Calls a second of all sockets together. They are sent whether or not answers come.
-    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 2_500, value_parser = at_least_one)]
     rate: usize,
     /// Admins who take away at the same time.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one)]

@@ -71,9 +71,9 @@ impl Far {
         Ok(Self { address, cable, life, _witness: witness, _folder: folder })
     }
 
-    /// Stops it as SIGTERM does. True: nothing is left behind.
+    /// Stops it as SIGTERM does, however long its drain takes. True: nothing is left behind.
     pub async fn stop(&self) -> bool {
-        self.life.stop(Duration::from_secs(15)).await
+        self.life.stop(Duration::from_mins(2)).await
     }
 }
 

@@ -135,7 +135,7 @@ impl Questions {
         Self {
             asking: Asking::new(iam, metrics),
             lease,
-            cache: Cache::new(lease),
+            cache: Cache::new(lease, Arc::clone(&clock)),
             judging: Flights::default(),
             deciding: Flights::default(),
             families: Families::new(lease, clock),

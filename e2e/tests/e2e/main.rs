@@ -15,6 +15,7 @@ mod head;
 mod http;
 mod idle;
 mod links;
+mod lives;
 mod metrics;
 mod midway;
 mod limits;

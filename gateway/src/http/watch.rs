@@ -6,15 +6,17 @@
 //! was sent to IAM has its own answer.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tollgate_proto::error::ErrorKind;
 use tollgate_proto::iam::{Claim, Confirmed, Decision};
 
+use crate::auth::life;
 use crate::call::{Call, Fate, Target};
 use crate::handles::Handles;
 use crate::iam::cache::Known;
@@ -25,6 +27,8 @@ use crate::sessions::{Gate, Held, Silence, Standing, Told, TooLong, Word};
 pub(super) enum Over {
     /// Its caller may not have it any more.
     Denied,
+    /// Its caller's credential and the grace time are over.
+    Expired,
     /// It would be allowed, and the workspace is gone.
     WorkspaceGone,
     /// The feed has been silent for too long.
@@ -35,6 +39,7 @@ impl Over {
     pub(super) fn kind(self) -> ErrorKind {
         match self {
             Self::Denied => ErrorKind::AccessDenied,
+            Self::Expired => ErrorKind::AuthExpired,
             Self::WorkspaceGone => ErrorKind::WorkspaceNotFound,
             Self::Silent => ErrorKind::Unavailable,
         }
@@ -50,6 +55,8 @@ pub(super) struct Watch<'a> {
     /// IAM is asked what is left of it.
     review: Option<BoxFuture<'a, Confirmed>>,
     silence: Silence,
+    /// The credential ends before the call must, and this is when the grace time is over too.
+    expiry: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a> Watch<'a> {
@@ -59,8 +66,13 @@ impl<'a> Watch<'a> {
             Target::Iam(order, fate) if order.operation.changes() => Some(Arc::clone(fate)),
             _ => None,
         };
+        let now = Instant::now();
+        let (life, leeway) = life(&known.identity, handles.clock.now_ms());
+        let over = life.map(|life| now + life + leeway + handles.rules.load().limits.grace);
+        let over = over.filter(|over| *over < now + call.budget);
         Self {
             handles,
+            expiry: over.map(|over| Box::pin(sleep_until(over))),
             standing: handles.sessions.enter(Held::ByRequest, known, gate, &handles.questions),
             claim: Claim {
                 actor: known.identity.actor.clone(),
@@ -104,6 +116,11 @@ impl<'a> Watch<'a> {
                     self.review = Some(async move { questions.review(claim).await }.boxed());
                 }
             }
+        }
+        if let Some(expiry) = &mut self.expiry
+            && expiry.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(Over::Expired));
         }
         if let Some(review) = &mut self.review {
             let confirmed = ready!(review.as_mut().poll(cx));

@@ -3,7 +3,8 @@
 //!
 //! Keys are compared in full. Whatever is kept carries its place in the journal, and is used only
 //! while the feed is trusted and has told of nothing since that it rests on. Besides, a yes is kept
-//! for the lease, a no for less, and an unknown credential not at all: grants end by themselves.
+//! for the lease, a no for less, and an unknown credential not at all: grants end by themselves. So do
+//! credentials, and from then on only IAM says whose they are.
 //! Both tables are bounded; a full one forgets what has expired, then everything.
 //!
 //! Whoever keeps a decision beside the cache asks [`Cache::is_fresh`] before each use: what ends a
@@ -18,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tollgate_proto::iam::{Actor, Check, Decision, Identity, Mark};
+use tollgate_runtime::clock::SharedClock;
 
 use super::asking::Said;
 use super::heard::Heard;
@@ -54,15 +56,17 @@ impl Decided {
 
 pub(crate) struct Cache {
     lease: Duration,
+    clock: SharedClock,
     heard: Heard,
     identities: Table<CredentialKey, Known>,
     decisions: Table<DecisionKey, (Decision, Mark)>,
 }
 
 impl Cache {
-    pub(crate) fn new(lease: Duration) -> Self {
+    pub(crate) fn new(lease: Duration, clock: SharedClock) -> Self {
         Self {
             lease,
+            clock,
             heard: Heard::new(lease),
             identities: Table::default(),
             decisions: Table::default(),
@@ -80,7 +84,8 @@ impl Cache {
 
     pub(crate) fn identity(&self, key: &CredentialKey) -> Option<Known> {
         let (known, _) = self.identities.find(key)?;
-        (self.is_trusted(Instant::now()) && self.holds(&known)).then_some(known)
+        let is_over = known.identity.expires_at_ms.is_some_and(|at| at <= self.clock.now_ms());
+        (!is_over && self.is_trusted(Instant::now()) && self.holds(&known)).then_some(known)
     }
 
     /// Keeps an identity, if it still holds.

@@ -26,6 +26,7 @@ mod python;
 mod refusals;
 mod revocation;
 mod sockets;
+mod rotations;
 mod sdk;
 mod seats;
 mod sent_to_iam;

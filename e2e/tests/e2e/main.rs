@@ -22,6 +22,7 @@ mod limits;
 mod openapi;
 mod pings;
 mod permissions;
+mod promotions;
 mod python;
 mod refusals;
 mod revocation;

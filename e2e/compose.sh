@@ -102,13 +102,18 @@ check "secrets that show" "$(grep -cF -f <(printf '%s\n' "$secrets" "$TOLLGATE_T
 
 # Two gateways on two nodes of IAM are one deployment, and answer nobody without the database.
 cluster() {
-    local admin key key_id gateway
+    local admin key key_id node gateway
     admin=$(tg whoami | awk '/^id / { print $2 }')
     key=$(tg_at gateway-1 create-api-key --user-id "$admin" --name second)
     check "a key of gateway-1, at gateway-2" "$(TOLLGATE_TOKEN=$key echo_through gateway-2)" hello
     key_id=$(tg_at gateway-2 list-api-keys --user-id "$admin" | grep -w second | grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
     tg_at gateway-2 revoke-api-key --key-id "$key_id"
     ! TOLLGATE_TOKEN=$key echo_through gateway-1 || fail "gateway-1 takes a key that gateway-2 revoked"
+    for node in "${iams[@]}"; do
+        compose kill "$node"
+        check "without $node, at ${gateways[*]}" "$(for gateway in "${gateways[@]}"; do echo_through "$gateway"; done | xargs)" "hello hello"
+        compose up --detach --wait "$node"
+    done
     began=$(now)
     compose stop scylla
     refused() { ! echo_through "$1"; }

@@ -4,12 +4,12 @@
 //! Beside it stands the least that such a sign-in takes: one strict check of an Ed25519 signature
 //! over as many bytes. It is made here, on the generator's core, in the same round.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer, SigningKey};
 use tokio::time::Instant;
 
+use crate::common::Common;
 use crate::measure::{allow_sockets, at_least_one, own_cpu_time};
 use crate::report::{Report, Row};
 use crate::rounds::Rounds;
@@ -25,12 +25,8 @@ pub(crate) struct Args {
     /// How often.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = at_least_one)]
     rounds: usize,
-    /// The tollgate binary, if it is not the one beside this one.
-    #[arg(long, value_name = "PATH")]
-    server: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +48,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
     let measure = async |(part, _)| match part {
         Part::Verify => verify(args.tokens),
         Part::SignInAgain | Part::ConnectAndSignIn => {
-            let server = Server::start(Arm::Tollgate, args.server.as_deref(), placement).await?;
+            let server = Server::start(Arm::Tollgate, args.common.server(), placement).await?;
             let tokens = Arc::new(Tokens::mint(&server.entrance, args.tokens).await?);
             let work = match part {
                 Part::ConnectAndSignIn => Work::NewSockets,
@@ -82,7 +78,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
         "{} tokens, each shown once, {SLOTS} sockets at a time, {} rounds; {placement}",
         args.tokens, args.rounds
     );
-    Report { head, rows }.print(args.json)
+    Report { head, rows }.print(args.common.json)
 }
 
 /// Checks as many signatures, each of its own message, as long as a token without its signature.

@@ -4,11 +4,11 @@
 //! Beside it stands the least that such a connection takes: the bare upgrade, whose server says the
 //! frame again.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 
+use crate::common::Common;
 use crate::measure::{allow_sockets, at_least_one};
 use crate::report::{Report, Row};
 use crate::rounds::Rounds;
@@ -24,12 +24,8 @@ pub(crate) struct Args {
     /// How often.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = at_least_one)]
     rounds: usize,
-    /// The tollgate binary, if it is not the one beside this one.
-    #[arg(long, value_name = "PATH")]
-    server: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +46,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
             Shown::Stub => (Arm::Bare, Work::NewSocketsOfAStub),
             Shown::Token | Shown::ApiKey => (Arm::Tollgate, Work::NewSockets),
         };
-        let server = Server::start(arm, args.server.as_deref(), placement).await?;
+        let server = Server::start(arm, args.common.server(), placement).await?;
         let tokens = match shown {
             // As long as a token is.
             Shown::Stub => Tokens::repeat(&"x".repeat(540), args.sockets),
@@ -83,5 +79,5 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
         "{} sockets, each opened and signed in, {SLOTS} at a time, {} rounds; {placement}",
         args.sockets, args.rounds
     );
-    Report { head, rows }.print(args.json)
+    Report { head, rows }.print(args.common.json)
 }

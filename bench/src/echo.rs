@@ -1,8 +1,8 @@
 //! The cost of a call: Tollgate beside a bare echo server, as it is tuned and as it comes.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::common::Common;
 use crate::frame::{Content, Frames};
 use crate::load::{self, Sample, Shape};
 use crate::measure::{allow_sockets, at_least_one};
@@ -35,12 +35,8 @@ pub(crate) struct Args {
     /// What the request holds.
     #[arg(long, value_enum, default_value_t = Content::Text)]
     content: Content,
-    /// The tollgate binary, if it is not the one beside this one.
-    #[arg(long, value_name = "PATH")]
-    server: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Measures and prints.
@@ -54,7 +50,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
             time: Duration::from_secs(args.seconds),
         };
         let measure = async |(arm, _)| {
-            let server = Server::start(arm, args.server.as_deref(), placement).await?;
+            let server = Server::start(arm, args.common.server(), placement).await?;
             load::run(&server, &Frames::new(arm, args.bytes, args.content), shape).await
         };
         rows.extend(reckon(*depth, &Rounds::run(args.rounds, &ARMS, measure).await?));
@@ -64,7 +60,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
     let head = format!(
         "{connections} connections, frames of {bytes} bytes, {rounds} rounds of {seconds} s; {placement}"
     );
-    Report { head, rows }.print(args.json)
+    Report { head, rows }.print(args.common.json)
 }
 
 fn reckon(depth: u64, rounds: &Rounds<Sample>) -> [Row; 4] {

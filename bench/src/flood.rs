@@ -5,7 +5,6 @@
 //! the part, of the time that the server is on a core: other processes may want it too. The calls are those
 //! of `echo`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use anyhow::Context;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use crate::common::Common;
 use crate::frame::{Content, Frames};
 use crate::load::{self, Shape, Shared, WARM_UP};
 use crate::measure::{allow_sockets, at_least_one, cpu_time, quiet_memory};
@@ -51,12 +51,8 @@ pub(crate) struct Args {
     /// How long the frame of a call is.
     #[arg(long, value_name = "N", default_value_t = 256)]
     bytes: usize,
-    /// The tollgate binary, if it is not the one beside this one.
-    #[arg(long, value_name = "PATH")]
-    server: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +80,7 @@ impl Sample {
 pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()> {
     allow_sockets(args.connections + SLOTS + FLOODING)?;
     let measure = async |(part, _)| {
-        let server = Server::start(Arm::Tollgate, args.server.as_deref(), placement).await?;
+        let server = Server::start(Arm::Tollgate, args.common.server(), placement).await?;
         match part {
             Part::Alone => alone(&server, args).await,
             Part::Flooded => flooded(&server, args).await,
@@ -113,7 +109,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
         "{connections} connections, depth {depth}, frames of {bytes} bytes, sign-ins for {share} % of its time, \
          {rounds} rounds of {seconds} s; {placement}"
     );
-    Report { head, rows }.print(args.json)
+    Report { head, rows }.print(args.common.json)
 }
 
 fn calls(args: &Args) -> (Frames, Shape) {

@@ -3,9 +3,9 @@
 //!
 //! Many sockets show the CPU a call, one socket with one call the time that the gateway adds.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::common::Common;
 use crate::frame::{Content, Frames};
 use crate::load::{self, Sample, Shape};
 use crate::measure::{allow_sockets, at_least_one};
@@ -29,12 +29,8 @@ pub(crate) struct Args {
     /// How long the frame of a call is.
     #[arg(long, value_name = "N", default_value_t = 256)]
     bytes: usize,
-    /// The tollgate binary, if it is not the one beside this one.
-    #[arg(long, value_name = "PATH")]
-    server: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +70,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
     let head = format!(
         "{connections} connections, frames of {bytes} bytes, {rounds} rounds of {seconds} s; {placement}"
     );
-    Report { head, rows }.print(args.json)
+    Report { head, rows }.print(args.common.json)
 }
 
 async fn measure(
@@ -97,7 +93,7 @@ async fn measure(
             // On the generator's core, with the generator: the gateway has its own.
             let service = Server::start(Arm::Upstream, None, Placement::Free).await?;
             let arm = Arm::Hop(service.entrance.address);
-            let server = Server::start(arm, args.server.as_deref(), placement).await?;
+            let server = Server::start(arm, args.common.server(), placement).await?;
             load::run(&server, &frames(arm), shape).await
         }
     }

@@ -1,7 +1,6 @@
 //! Memory of idle sockets: the difference that they make to a process, by their number.
 
-use std::path::PathBuf;
-
+use crate::common::Common;
 use crate::frame::{Content, Frames};
 use crate::measure::{allow_sockets, at_least_one, quiet_memory};
 use crate::report::{Report, Row};
@@ -21,12 +20,8 @@ pub(crate) struct Args {
     /// How often, with fresh servers each time.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     rounds: usize,
-    /// The tollgate binary, if it is not the one beside this one.
-    #[arg(long, value_name = "PATH")]
-    server: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Bytes a socket.
@@ -61,11 +56,11 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     };
     let rows = vec![row("idle", |m| m.idle), row("after a 4-KiB call", |m| m.used)];
     let head = format!("{} sockets, {} rounds; bytes of RSS a socket", args.sockets, args.rounds);
-    Report { head, rows }.print(args.json)
+    Report { head, rows }.print(args.common.json)
 }
 
 async fn measure(arm: Arm, args: &Args) -> anyhow::Result<Memory> {
-    let server = Server::start(arm, args.server.as_deref(), Placement::Free).await?;
+    let server = Server::start(arm, args.common.server(), Placement::Free).await?;
     let frames = Frames::new(arm, BYTES, Content::Text);
     // What is made once, with the first socket and the first call, is no socket's.
     let mut first = socket::open(&server.entrance).await?;

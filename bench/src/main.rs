@@ -3,6 +3,7 @@
 //! In: the `tollgate` binary that was built beside this one. Out: tables for people, or JSON.
 //! The machine may be shared, so ratios within a round are the result and rates are not.
 
+mod common;
 mod server;
 mod claim;
 mod bare;

@@ -21,7 +21,7 @@ use crate::authorise::{NotPermitted, Permit};
 use crate::handles::Handles;
 use crate::iam::NotDecided;
 use crate::iam::cache::Decided;
-use crate::sessions::{Gate, Held, Silence, Standing, TooLong, Word};
+use crate::sessions::{Gate, Held, Silence, Standing, Told, TooLong, Word};
 
 /// Between two questions to an IAM that cannot be asked.
 const RETRY: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ pub(crate) struct Tenure {
     /// Where the feed finds it.
     standing: Option<Standing>,
     silence: Silence,
+    /// What the feed said, until it was acted on.
+    cause: Option<Told>,
     /// What it rests on. `None`: on nothing that is asked for again.
     decided: Option<Decided>,
     /// IAM is asked whether it still holds.
@@ -96,6 +98,7 @@ impl Tenure {
         Self {
             standing,
             silence: Silence::default(),
+            cause: None,
             decided: permit.decided(),
             renewal: None,
             retry_at: now,
@@ -125,13 +128,15 @@ impl Tenure {
             && let Poll::Ready(told) = standing.poll(cx)
         {
             let over = match told.word {
-                Word::Suspect => continue,
-                Word::Closed => Over::Kicked,
-                Word::Ended => Over::Revoked,
+                Word::Suspect => None,
+                Word::Closed => Some(Over::Kicked),
+                Word::Ended => Some(Over::Revoked),
             };
-            let closed = u64::from(standing.is_of_socket());
-            self.handles.sessions.count(told.seq, closed, 1);
-            return Poll::Ready(Err(over));
+            self.cause = Some(told);
+            if let Some(over) = over {
+                self.count();
+                return Poll::Ready(Err(over));
+            }
         }
         loop {
             let now = Instant::now();
@@ -148,7 +153,10 @@ impl Tenure {
                 && let Poll::Ready(renewed) = renewal.poll_unpin(cx)
             {
                 self.renewal = None;
-                self.take(&renewed, now)?;
+                if let Err(over) = self.take(&renewed, now) {
+                    self.count();
+                    return Poll::Ready(Err(over));
+                }
             }
             let decided = self.decided.as_ref();
             let holds = decided.is_none_or(|it| self.handles.questions.again(it, now).is_some());
@@ -159,7 +167,19 @@ impl Tenure {
             if self.is_due(self.due(holds), cx) {
                 continue;
             }
-            return if holds { Poll::Ready(Ok(())) } else { Poll::Pending };
+            if !holds {
+                return Poll::Pending;
+            }
+            self.cause = None;
+            return Poll::Ready(Ok(()));
+        }
+    }
+
+    /// Counts what is ended because of what the feed said.
+    fn count(&mut self) {
+        if let (Some(told), Some(standing)) = (self.cause.take(), &self.standing) {
+            let closed = u64::from(standing.is_of_socket());
+            self.handles.sessions.count(told.seq, closed, 1);
         }
     }
 

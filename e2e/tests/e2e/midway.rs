@@ -124,7 +124,9 @@ async fn an_http_call_ends_so_too() -> anyhow::Result<()> {
     };
     let (ended, ()) = tokio::try_join!(call(&key), async {
         let (mut line, _) = scene.upstream.posted().await?;
-        scene.change("disable-user", &user, json!({})).await?;
+        let disable = json!({ "operation": "disable-user", "user_id": user, "wait": true });
+        let receipt = &scene.tollgate.iam(disable).await?["receipt"];
+        assert_eq!(receipt["calls_cancelled"], 1, "{receipt}");
         line.closed().await
     })?;
     assert_eq!(ended.0, 403, "{ended:?}");

@@ -52,6 +52,8 @@ pub(super) struct Watch<'a> {
     standing: Standing,
     claim: Claim,
     fate: Option<Arc<Fate>>,
+    /// What the feed said, until it was acted on.
+    cause: Option<Told>,
     /// IAM is asked what is left of it.
     review: Option<BoxFuture<'a, Confirmed>>,
     silence: Silence,
@@ -79,6 +81,7 @@ impl<'a> Watch<'a> {
                 checks: call.needs.check().cloned().into_iter().collect(),
             },
             fate,
+            cause: None,
             review: None,
             silence: Silence::default(),
         }
@@ -92,6 +95,7 @@ impl<'a> Watch<'a> {
                 // Whether what was sent is done, IAM alone knows: its own answer will say.
                 is_sent = self.fate.as_ref().is_some_and(|fate| !fate.take_back());
                 if !is_sent {
+                    self.count(over);
                     return Poll::Ready(Err(over));
                 }
             }
@@ -100,12 +104,21 @@ impl<'a> Watch<'a> {
         .await
     }
 
+    /// Counts a call that was ended because of what the feed said.
+    fn count(&mut self, over: Over) {
+        if let Some(told) = self.cause.take()
+            && matches!(over, Over::Denied | Over::WorkspaceGone)
+        {
+            self.handles.sessions.count(told.seq, 0, 1);
+        }
+    }
+
     /// Whether the call may go on; pending while that is in doubt.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
-        while let Poll::Ready(Told { word, seq, .. }) = self.standing.poll(cx) {
-            match word {
+        while let Poll::Ready(told) = self.standing.poll(cx) {
+            match told.word {
                 Word::Ended => {
-                    self.handles.sessions.count(seq, 0, 1);
+                    self.cause = Some(told);
                     return Poll::Ready(Err(Over::Denied));
                 }
                 // It is no socket.
@@ -114,6 +127,7 @@ impl<'a> Watch<'a> {
                 Word::Suspect => {
                     let (questions, claim) = (&self.handles.questions, self.claim.clone());
                     self.review = Some(async move { questions.review(claim).await }.boxed());
+                    self.cause = Some(told);
                 }
             }
         }
@@ -126,6 +140,7 @@ impl<'a> Watch<'a> {
             let confirmed = ready!(review.as_mut().poll(cx));
             self.review = None;
             judge(&confirmed)?;
+            self.cause = None;
         }
         match &self.fate {
             // What IAM has just answered needs no feed.

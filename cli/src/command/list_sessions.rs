@@ -1,5 +1,6 @@
 //! `tg list-sessions`: the sockets of a user, or those in a workspace.
 
+use clap::builder::NonEmptyStringValueParser;
 use tollgate_proto::iam::Operation;
 
 use crate::context::Context;
@@ -14,15 +15,15 @@ pub(crate) struct Args {
     whose: WhoseArgs,
 }
 
-/// Without either they would be the caller's own.
+/// Without either they would be the caller's own, and what is empty would be absent.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct WhoseArgs {
     /// Those of this user
-    #[arg(long, value_name = "ID", alias = "user")]
+    #[arg(long, value_name = "ID", alias = "user", value_parser = NonEmptyStringValueParser::new())]
     user_id: Option<String>,
     /// Those whose calls are about this workspace
-    #[arg(short, long, value_name = "ID")]
+    #[arg(short, long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     workspace: Option<String>,
 }
 

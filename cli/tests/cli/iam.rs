@@ -121,6 +121,8 @@ fn sockets_are_listed_and_closed() {
         "list-sessions --user u-1",
     );
     transcript.run(SESSIONS, "list-sessions");
+    transcript.run(SESSIONS, "list-sessions --user-id=");
+    transcript.run(SESSIONS, "list-sessions --workspace=");
     transcript.run(HEARD, "kick --user u-1 --wait");
     transcript.run(REFUSED, "kick --user-id u-1 -w w");
     transcript.run(DONE, "end-session s-1");

@@ -37,12 +37,7 @@ impl Manner {
     }
 
     fn read(object: &Object<'_>) -> Result<Self, RequestError> {
-        let said = |member: &str| match object.get(member).map(Json::get) {
-            None | Some("null" | "false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(RequestError::Invalid(format!("{member} must be true or false"))),
-        };
-        match (said(WAIT)?, said(DRY_RUN)?) {
+        match (is_said(object, WAIT)?, is_said(object, DRY_RUN)?) {
             (false, false) => Ok(Self::Usual),
             (true, false) => Ok(Self::Wait),
             (false, true) => Ok(Self::DryRun),
@@ -50,6 +45,14 @@ impl Manner {
                 Err(RequestError::Invalid(format!("{WAIT} and {DRY_RUN} exclude each other")))
             }
         }
+    }
+}
+
+fn is_said(object: &Object<'_>, member: &str) -> Result<bool, RequestError> {
+    match object.get(member).map(Json::get) {
+        None | Some("null" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(RequestError::Invalid(format!("{member} must be true or false"))),
     }
 }
 
@@ -79,8 +82,13 @@ impl Order {
     /// Reads an order from an object.
     pub fn read(object: &Object<'_>) -> Result<Self, RequestError> {
         let operation = Operation::read(object)?;
-        // Elsewhere these are members like any that nobody knows.
         if !operation.has_manners() {
+            // A wait for what moves nothing is over. A rehearsal that is none would hand out a
+            // token, or claim the deployment.
+            if is_said(object, DRY_RUN)? {
+                let name = operation.name();
+                return Err(RequestError::Invalid(format!("{name} knows no {DRY_RUN}")));
+            }
             return Ok(operation.into());
         }
         Ok(Self { operation, manner: Manner::read(object)? })
@@ -172,12 +180,22 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_has_no_manners() {
-        let manner = |name: &str| {
-            let text = format!(r#"{{"operation":"{name}","dry_run":true}}"#);
-            Order::parse(&text).unwrap().manner
+    fn what_changes_nothing_is_not_rehearsed() {
+        let read = |name: &str, member: &str| {
+            let text = format!(r#"{{"operation":"{name}",{member}}}"#);
+            Order::parse(&text).map(|order| order.manner).map_err(|error| error.to_string())
         };
-        assert_eq!(["list-users", "login", "bootstrap"].map(manner), [Manner::Usual; 3]);
-        assert_eq!(["logout", "revoke-api-key"].map(manner), [Manner::DryRun; 2]);
+        for name in ["list-users", "login", "bootstrap", "mint-token"] {
+            let refused = read(name, r#""dry_run":true"#);
+            assert_eq!(refused, Err(format!("{name} knows no dry_run")));
+            let unclear = read(name, r#""dry_run":1"#);
+            assert_eq!(unclear, Err("dry_run must be true or false".to_owned()));
+            for harmless in [r#""dry_run":false"#, r#""wait":true"#] {
+                assert_eq!(read(name, harmless), Ok(Manner::Usual));
+            }
+        }
+        for name in ["logout", "revoke-api-key"] {
+            assert_eq!(read(name, r#""dry_run":true"#), Ok(Manner::DryRun));
+        }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Args {
     /// The session, as list-sessions shows it
     #[arg(value_name = "ID")]
     session_id: String,
-    /// Whose it is: then no gateway need be asked
+    /// Refuse unless it is this user's
     #[arg(long, value_name = "ID", alias = "user")]
     user_id: Option<String>,
 }

@@ -73,7 +73,7 @@ pub(super) async fn kick(
     decide_and_commit(context, request, "kick-user", move |state| closing.decide(state)).await
 }
 
-/// Closes one socket, of whoever holds it.
+/// Closes one socket that a gateway holds: of a user, or of whoever it is.
 pub(super) async fn end(
     context: &Context,
     request: &Request,
@@ -84,17 +84,28 @@ pub(super) async fn end(
     let socket = required(session_id, "session_id")?;
     let invalid = |_| Refused::Invalid("session_id must be a UUID".to_owned());
     let socket: SocketId = socket.parse().map_err(invalid)?;
-    let user = match user_id {
-        Some(id) => Some(read_id(&id, "user_id")?),
-        None => holder(context, socket).await?,
+    let named = user_id.map(|id| read_id(&id, "user_id")).transpose()?;
+    let closing = |user| {
+        let address = Address::of(user, None);
+        Closing { request: request.clone(), address, socket: Some(socket) }
     };
-    let Some(user) = user else {
-        let live = caller::live(&context.state.view()?, request)?;
-        policy::allow(&live, &Action::SeeMissing { capability: Capability::UsersAdmin })?;
-        return Err(Refused::NotFound("session not found"));
+    if let Some(user) = named {
+        // Whoever may not close that user's sockets is not told whether this is one of them.
+        closing(user).decide(&context.state.view()?)?;
+    }
+    let found = survey(context, About::Socket(socket)).await?;
+    let Some(user) = holder(&found, socket).filter(|user| named.is_none_or(|it| it == *user))
+    else {
+        if named.is_none() {
+            let live = caller::live(&context.state.view()?, request)?;
+            policy::allow(&live, &Action::SeeMissing { capability: Capability::UsersAdmin })?;
+        }
+        return Err(Refused::NotFound(match found.silent {
+            0 => "session not found",
+            _ => "session not found at the gateways that answered; some did not: try kick-user",
+        }));
     };
-    let address = Address::of(user, None);
-    let closing = Closing { request: request.clone(), address, socket: Some(socket) };
+    let closing = closing(user);
     decide_and_commit(context, request, "end-session", move |state| closing.decide(state)).await
 }
 
@@ -115,10 +126,9 @@ pub(super) async fn count_concerned(
     Ok((sockets, Survey { gateways_heard: told, gateways_silent: silent, is_cut: false }))
 }
 
-async fn holder(context: &Context, socket: SocketId) -> Result<Option<UserId>, Refused> {
-    let found = survey(context, About::Socket(socket)).await?;
+fn holder(found: &feed::Survey, socket: SocketId) -> Option<UserId> {
     let mut sockets = found.found.iter().flat_map(|(_, found)| &found.sockets);
-    Ok(sockets.find(|held| held.id == socket).map(|held| held.user))
+    sockets.find(|held| held.id == socket).map(|held| held.user)
 }
 
 async fn survey(context: &Context, about: About) -> Result<feed::Survey, Refused> {

@@ -168,15 +168,52 @@ async fn a_socket_is_closed_whoever_holds_it() {
     let user = ann.actor().user;
     assert_eq!(moved, [Moved::Socket { id, user }, Moved::Socket { id, user }]);
 
-    // Where it is known whose it is, nobody is asked.
-    let mut named = end.clone();
-    named["user_id"] = json!(ann.id());
-    iam.by(&ann, named.clone()).await.unwrap();
-    named["user_id"] = json!(boss.id());
-    assert_denied(iam.by(&bob, named).await);
     let no_id = json!({"operation": "end-session", "session_id": "7"});
     let refused = iam.by(&ann, no_id).await;
     assert_refused(refused, RefusalKind::InvalidArgument, "session_id must be a UUID");
+}
+
+#[tokio::test]
+async fn a_socket_is_closed_as_a_users_if_it_is_that_users() {
+    let (iam, admin) = Iam::claimed().await;
+    let ann = iam.member(&admin, "acme", "ann", "reader").await;
+    let boss = iam.member(&admin, "acme", "boss", "admin").await;
+    let bob = iam.manager(&admin, "acme", "bob").await;
+    let gateway = Gateway::new(&iam);
+    let head = gateway.poll(None).await.head;
+    let id = SocketId(Uuid::from_u128(1));
+    let end = |user: &Person| json!({"operation": "end-session", "session_id": id.0, "user_id": user.id()});
+    let ends = async |by: &Person, user: &Person, found: &[LiveSocket]| {
+        let asked = find(&gateway, head, About::Socket(id), found);
+        tokio::join!(iam.by(by, end(user)), asked).0
+    };
+    let (of_ann, of_boss) = (socket_of(1, &ann, "acme"), socket_of(1, &boss, "acme"));
+    for by in [&ann, &bob, &admin] {
+        for found in [&[][..], std::slice::from_ref(&of_boss)] {
+            let outcome = ends(by, &ann, found).await;
+            assert_refused(outcome, RefusalKind::NotFound, "session not found");
+        }
+    }
+    // Nobody is asked for those who may not close it.
+    assert_denied(iam.by(&bob, end(&boss)).await);
+    assert_eq!(gateway.poll(None).await.head, head, "nothing was written");
+    ends(&bob, &ann, &[of_ann]).await.unwrap();
+    let news = gateway.poll(Some(head)).await;
+    let moved: Vec<_> = news.events.into_iter().map(|event| event.moved).collect();
+    assert_eq!(moved, [Moved::Socket { id, user: ann.actor().user }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_no_socket_hears_of_gateways_that_said_nothing() {
+    let (iam, admin) = Iam::claimed().await;
+    Gateway::new(&iam).poll(None).await;
+    let mut end = json!({"operation": "end-session", "session_id": Uuid::from_u128(1)});
+    let message = "session not found at the gateways that answered; some did not: try kick-user";
+    for user in [None, Some(admin.id())] {
+        end["user_id"] = json!(user);
+        let outcome = iam.by(&admin, end.clone()).await;
+        assert_refused(outcome, RefusalKind::NotFound, message);
+    }
 }
 
 #[tokio::test]

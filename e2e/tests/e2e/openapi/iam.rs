@@ -249,12 +249,15 @@ async fn sockets(v: &mut Visitor, admin: As<'_>) -> anyhow::Result<()> {
     v.done(admin, of("user_id", &ann)).await?;
     v.done(admin, of("workspace", &json!("acme"))).await?;
     v.refused(admin, of("user_id", &json!(GHOST)), "not-found").await?;
+    let end = json!({ "operation": "end-session", "session_id": own["sessions"][0]["id"] });
+    v.refused(admin, with(&end, json!({ "user_id": ann })), "not-found").await?;
+    let whose = json!({ "user_id": own["sessions"][0]["user_id"] });
+    v.done(admin, with(&end, whose)).await?;
     let kick = |user: &Value| json!({ "operation": "kick-user", "user_id": user });
     v.done(admin, kick(&ann)).await?;
     v.refused(admin, kick(&json!(GHOST)), "not-found").await?;
     let end = json!({ "operation": "end-session", "session_id": GHOST });
-    v.refused(admin, end.clone(), "not-found").await?;
-    v.done(admin, with(&end, json!({ "user_id": ann }))).await.map(drop)
+    v.refused(admin, end, "not-found").await
 }
 
 async fn authority(v: &mut Visitor, admin: As<'_>) -> anyhow::Result<()> {

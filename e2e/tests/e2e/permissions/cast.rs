@@ -42,6 +42,8 @@ pub(super) struct Cast {
     /// Where they ask, once they did.
     sockets: HashMap<Role, Socket>,
     targets: HashMap<Target, Person>,
+    /// What the target of a question holds.
+    held: Option<Socket>,
     names: u32,
 }
 
@@ -55,7 +57,7 @@ impl Cast {
             tollgate.iam(create).await?;
         }
         let (actors, sockets, targets) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut cast = Self { tollgate, actors, sockets, targets, names: 0 };
+        let mut cast = Self { tollgate, actors, sockets, targets, held: None, names: 0 };
         // Nobody is made in a workspace that is disabled.
         cast.target(Target::Shut).await?;
         cast.set_workspace("shut", false).await?;
@@ -97,7 +99,10 @@ impl Cast {
         target: Target,
         via: Via,
     ) -> anyhow::Result<String> {
-        let subject = self.subject(role, target).await?;
+        let mut subject = self.subject(role, target).await?;
+        if form.is_connected {
+            subject.session_id = self.connect(role, target).await?;
+        }
         let arguments = (form.ask)(&subject);
         if form.is_granted && target != Target::Ghost {
             self.tollgate.iam(with_operation("add-user-grant", &arguments)).await?;
@@ -172,7 +177,8 @@ impl Cast {
                 let (id, key_id) = (NO_ID.to_owned(), NO_ID.to_owned());
                 let username = unused.clone();
                 let workspace = target.workspace();
-                return Ok(Subject { id, key_id, username, workspace, unused });
+                let session_id = NO_ID.to_owned();
+                return Ok(Subject { id, key_id, username, workspace, session_id, unused });
             }
             Target::Other | Target::Above | Target::Off | Target::Foreign | Target::Shut => {
                 self.target(target).await?
@@ -180,7 +186,21 @@ impl Cast {
         };
         let Person { id, key_id, username, .. } = user;
         let (id, key_id, username) = (id.clone(), key_id.clone(), username.clone());
-        Ok(Subject { id, key_id, username, workspace: target.workspace(), unused })
+        let (workspace, session_id) = (target.workspace(), NO_ID.to_owned());
+        Ok(Subject { id, key_id, username, workspace, session_id, unused })
+    }
+
+    /// Opens a socket of the target, and says how it is called, if it is let in.
+    async fn connect(&mut self, role: Role, target: Target) -> anyhow::Result<String> {
+        let person = match target {
+            Target::Own => self.actors.get(&role),
+            other => self.targets.get(&other),
+        };
+        let Some(person) = person else { return Ok(NO_ID.to_owned()) };
+        let mut socket = Socket::open(self.tollgate.address).await?;
+        let answer = socket.auth(&person.credential).await?;
+        self.held = Some(socket);
+        Ok(answer["session"].as_str().unwrap_or(NO_ID).to_owned())
     }
 
     async fn target(&mut self, target: Target) -> anyhow::Result<&Person> {

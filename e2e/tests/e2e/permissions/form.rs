@@ -58,6 +58,8 @@ pub(super) struct Subject {
     pub(super) username: String,
     /// The workspace.
     pub(super) workspace: &'static str,
+    /// The id of a socket of that user, if one is held for the question.
+    pub(super) session_id: String,
     /// A name that nothing has yet.
     pub(super) unused: String,
 }
@@ -102,5 +104,7 @@ pub(super) struct Form {
     pub(super) ask: fn(&Subject) -> Value,
     /// Whether the grant that it is about is there before.
     pub(super) is_granted: bool,
+    /// Whether the user that it is about holds a socket of its own.
+    pub(super) is_connected: bool,
     pub(super) leaves: Leaves,
 }

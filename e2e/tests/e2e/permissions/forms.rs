@@ -50,7 +50,8 @@ const ANY_USER_OR_OFF: &[Target] = &[
 
 const fn form(operation: &'static str, targets: &'static [Target], ask: Ask) -> Form {
     let (way, leaves) = (Way::Iam, Leaves::Nothing);
-    Form { operation, detail: "", way, targets, ask, is_granted: false, leaves }
+    let (is_granted, is_connected) = (false, false);
+    Form { operation, detail: "", way, targets, ask, is_granted, is_connected, leaves }
 }
 
 type Ask = fn(&Subject) -> Value;
@@ -174,11 +175,24 @@ const SOCKETS: &[Form] = &[
     },
     Form { leaves: Leaves::ClosedSocket, ..form("kick-user", ANY_USER, USER) },
     Form { detail: "nobody's", ..form("end-session", NOTHING, |_| json!({ "session_id": NO_ID })) },
+    Form { is_connected: true, ..form("end-session", ANY_USER, SESSION) },
     Form {
         detail: "`user_id`",
-        ..form("end-session", ANY_USER, |of| json!({ "session_id": NO_ID, "user_id": of.id }))
+        is_connected: true,
+        ..form("end-session", ANY_USER, |of| with_user(of, SESSION(of)))
+    },
+    Form {
+        detail: "`user_id`, nobody's",
+        ..form("end-session", ANY_USER, |of| with_user(of, json!({ "session_id": NO_ID })))
     },
 ];
+
+const SESSION: Ask = |of| json!({ "session_id": of.session_id });
+
+fn with_user(of: &Subject, mut ask: Value) -> Value {
+    ask["user_id"] = json!(of.id);
+    ask
+}
 
 /// The id of nothing.
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";

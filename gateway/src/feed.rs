@@ -23,9 +23,6 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// no call through.
 const FIRST_NEWS: Duration = Duration::from_secs(1);
 
-/// How long IAM may take to hear that the gateway goes.
-const GOODBYE: Duration = Duration::from_millis(500);
-
 /// The feed of this process.
 pub(crate) struct Feed {
     questions: Arc<Questions>,
@@ -38,7 +35,8 @@ impl Feed {
     /// Asks for the first news.
     pub(crate) async fn open(questions: Arc<Questions>, sessions: Arc<Sessions>) -> Self {
         let gateway = GatewayId(Uuid::now_v7());
-        let poll = questions.poll(Poll::of(gateway, None));
+        let poll =
+            questions.poll(Poll { gateway, after: None, ended: Vec::new(), found: Vec::new() });
         let after = match timeout(FIRST_NEWS, poll).await {
             Ok(Ok((news, _))) => Some(news.head),
             Ok(Err(_)) | Err(_) => None,
@@ -55,9 +53,6 @@ impl Feed {
             () = self.questions.serve_reviews() => {}
             () = self.hear() => {}
         }
-        let goodbye = Poll { leaves: true, ..Poll::of(self.gateway, None) };
-        // An IAM that does not hear it waits for the lease.
-        let _ = timeout(GOODBYE, self.questions.poll(goodbye)).await;
     }
 
     async fn hear(&self) {
@@ -69,7 +64,7 @@ impl Feed {
             ended.extend(sessions.take_counts());
             // What is found and does not arrive is asked for again.
             let found_now = std::mem::take(&mut found);
-            let poll = Poll { ended: ended.clone(), found: found_now, ..Poll::of(*gateway, after) };
+            let poll = Poll { gateway: *gateway, after, ended: ended.clone(), found: found_now };
             match questions.poll(poll).await {
                 Ok((news, was_silent)) => {
                     ended.clear();

@@ -85,9 +85,6 @@ impl Feed {
         let known = poll.after.filter(|after| after.journal == journal).map(|after| after.seq);
         self.listeners.heard(poll.gateway, known, &poll.ended);
         self.surveys.answered(poll.gateway, poll.found);
-        if poll.leaves {
-            self.listeners.forget(poll.gateway);
-        }
         if let Some(after) = known {
             let hold = if self.receipts.is_awaited() { SHORT_HOLD } else { HOLD };
             // All arms only wait. In the end there may be nothing to tell but that nothing

@@ -114,12 +114,6 @@ impl Listeners {
         self.moved.send_replace(());
     }
 
-    /// A gateway has gone.
-    pub(super) fn forget(&self, gateway: GatewayId) {
-        self.known().gateways.remove(&gateway);
-        self.moved.send_replace(());
-    }
-
     /// Those that were heard within the lease.
     pub(super) fn alive(&self) -> Vec<GatewayId> {
         self.known().alive(self.lease).map(|(gateway, _)| *gateway).collect()

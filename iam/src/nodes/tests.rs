@@ -47,7 +47,8 @@ impl Node {
     async fn poll(&self, after: Option<u64>, ended: &[Ended]) {
         let journal = self.journal.id();
         let after = after.map(|seq| Mark { journal, seq: Seq(seq) });
-        let poll = Poll { ended: ended.to_vec(), ..Poll::of(GatewayId(Uuid::nil()), after) };
+        let poll =
+            Poll { gateway: GatewayId(Uuid::nil()), after, ended: ended.to_vec(), found: vec![] };
         self.feed.news(journal, poll, || Duration::ZERO, async {}).await;
     }
 }

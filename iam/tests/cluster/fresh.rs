@@ -104,7 +104,8 @@ async fn whoever_changes_something_is_answered_when_gateways_of_another_node_kno
 
 pub(crate) async fn poll(node: &Iam, after: Option<Mark>) -> News {
     let gateway = GatewayId(Uuid::from_u128(1));
-    let poll = serde_json::to_string(&Poll::of(gateway, after)).unwrap();
+    let poll =
+        serde_json::to_string(&Poll { gateway, after, ended: vec![], found: vec![] }).unwrap();
     let (head, body) = node.http(&post_to(FEED_PATH, SECRET, &poll)).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     serde_json::from_str(&body).unwrap()

@@ -26,17 +26,12 @@ impl<'a> Gateway<'a> {
     }
 
     pub(crate) async fn tell(&self, after: Option<Mark>, ended: Vec<Ended>) -> News {
-        self.say(&Poll { ended, ..Poll::of(self.id, after) }).await
-    }
-
-    /// Says that it goes.
-    pub(crate) async fn leave(&self) -> News {
-        self.say(&Poll { leaves: true, ..Poll::of(self.id, None) }).await
+        self.say(&Poll { gateway: self.id, after, ended, found: vec![] }).await
     }
 
     /// Answers what it was asked.
     pub(crate) async fn find(&self, after: Mark, found: Vec<Found>) -> News {
-        self.say(&Poll { found, ..Poll::of(self.id, Some(after)) }).await
+        self.say(&Poll { gateway: self.id, after: Some(after), ended: vec![], found }).await
     }
 
     async fn say(&self, poll: &Poll) -> News {

@@ -52,15 +52,6 @@ async fn whoever_waits_is_told_what_gateways_ended() {
         receipt;
     assert_eq!((gateways_marked, gateways_silent), (1, 0));
     assert_eq!((sockets_closed, calls_cancelled), (2, 3));
-
-    // One that has left is not waited for; one that is silent is.
-    let ben = iam.member(&admin, "default", "ben", "reader").await;
-    gateway.leave().await;
-    let gone = wait(about("disable-user", &ben)).await;
-    assert_eq!((gone.gateways_marked, gone.gateways_silent), (0, 0));
-    Gateway::new(&iam).poll(None).await;
-    let silent = wait(about("delete-user", &ben)).await;
-    assert_eq!((silent.gateways_marked, silent.gateways_silent), (0, 1));
 }
 
 #[tokio::test]

@@ -20,16 +20,6 @@ pub struct Poll {
     /// What was found of what was asked with the news before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<Found>,
-    /// It goes, and holds nothing any more: nobody need wait for it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub leaves: bool,
-}
-
-impl Poll {
-    /// One that says no more than how far a gateway is.
-    pub const fn of(gateway: GatewayId, after: Option<Mark>) -> Self {
-        Self { gateway, after, ended: Vec::new(), found: Vec::new(), leaves: false }
-    }
 }
 
 /// What one gateway ended because of one entry.

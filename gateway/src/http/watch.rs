@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tollgate_proto::error::ErrorKind;
 use tollgate_proto::iam::{Claim, Confirmed, Decision};
 
 use crate::auth::life;
@@ -21,30 +20,7 @@ use crate::call::{Call, Fate, Target};
 use crate::handles::Handles;
 use crate::iam::cache::Known;
 use crate::sessions::{Gate, Held, Silence, Standing, Told, TooLong, Word};
-
-/// Why a call has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
-    /// Its caller may not have it any more.
-    Denied,
-    /// Its caller's credential and the grace time are over.
-    Expired,
-    /// It would be allowed, and the workspace is gone.
-    WorkspaceGone,
-    /// The feed has been silent for too long.
-    Silent,
-}
-
-impl Over {
-    pub(super) fn kind(self) -> ErrorKind {
-        match self {
-            Self::Denied => ErrorKind::AccessDenied,
-            Self::Expired => ErrorKind::AuthExpired,
-            Self::WorkspaceGone => ErrorKind::WorkspaceNotFound,
-            Self::Silent => ErrorKind::Unavailable,
-        }
-    }
-}
+use crate::tenure::Over;
 
 /// A caller that is watched while its call runs.
 pub(super) struct Watch<'a> {
@@ -107,7 +83,7 @@ impl<'a> Watch<'a> {
     /// Counts a call that was ended because of what the feed said.
     fn count(&mut self, over: Over) {
         if let Some(told) = self.cause.take()
-            && matches!(over, Over::Denied | Over::WorkspaceGone)
+            && matches!(over, Over::Revoked | Over::WorkspaceGone)
         {
             self.handles.sessions.count(told.seq, 0, 1);
         }
@@ -119,7 +95,7 @@ impl<'a> Watch<'a> {
             match told.word {
                 Word::Ended => {
                     self.cause = Some(told);
-                    return Poll::Ready(Err(Over::Denied));
+                    return Poll::Ready(Err(Over::Revoked));
                 }
                 // It is no socket.
                 Word::Closed => {}
@@ -154,9 +130,11 @@ fn judge(confirmed: &Confirmed) -> Result<(), Over> {
     match confirmed {
         Confirmed::Live(decisions) => match decisions.first() {
             None | Some(Decision::Allow) => Ok(()),
-            Some(Decision::Deny) => Err(Over::Denied),
+            Some(Decision::Deny) => Err(Over::Revoked),
             Some(Decision::NoWorkspace) => Err(Over::WorkspaceGone),
         },
-        Confirmed::Rightless | Confirmed::WorkspaceDisabled | Confirmed::Ended => Err(Over::Denied),
+        Confirmed::Rightless | Confirmed::WorkspaceDisabled | Confirmed::Ended => {
+            Err(Over::Revoked)
+        }
     }
 }

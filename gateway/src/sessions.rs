@@ -28,8 +28,8 @@ use crate::iam::Questions;
 use crate::iam::cache::Known;
 pub(crate) use gate::Gate;
 pub(crate) use silence::{LONGEST_HOLD, Silence, TooLong};
-use told::{Concerned, concerned, users_of, word};
 pub(crate) use told::{Told, Word};
+use told::{concerned, users_of};
 
 /// How long the feed waits for those whom it told something to have acted on it, so that what
 /// they ended is counted with the news: that they do nothing else is certain before.
@@ -149,15 +149,8 @@ impl Sessions {
             }
         }
         for event in &news.events {
-            let mut tell = |holder: &Holder| {
-                if let Some(word) = word(holder, &event.moved) {
-                    tell(holder, word, event.seq);
-                }
-            };
-            match concerned(&event.moved) {
-                Concerned::Only(user) => holders.get(&user).into_iter().flatten().for_each(tell),
-                Concerned::Anybody => holders.values().flatten().for_each(&mut tell),
-                Concerned::Nobody => {}
+            for (holder, word) in concerned(&holders, &event.moved) {
+                tell(holder, word, event.seq);
             }
         }
         gates

@@ -7,7 +7,7 @@ use tollgate_proto::iam::{About, Ask, Found, LiveSocket, Moved};
 use tollgate_proto::ids::UserId;
 use uuid::Uuid;
 
-use super::told::{Concerned, concerned, word};
+use super::told::concerned;
 use super::{Held, Holder, Sessions};
 
 impl Sessions {
@@ -49,20 +49,11 @@ impl Sessions {
 
     fn count_concerned(&self, moved: &[Moved]) -> u64 {
         let holders = self.holders();
-        let mut concerned_by_any = HashSet::new();
-        for moved in moved {
-            let all: Vec<&Holder> = match concerned(moved) {
-                Concerned::Only(user) => holders.get(&user).into_iter().flatten().collect(),
-                Concerned::Anybody => holders.values().flatten().collect(),
-                Concerned::Nobody => Vec::new(),
-            };
-            let is_concerned = |holder: &&Holder| {
-                matches!(holder.held, Held::BySocket { .. }) && word(holder, moved).is_some()
-            };
-            let named = all.into_iter().filter(is_concerned);
-            concerned_by_any.extend(named.map(|holder| Arc::as_ptr(&holder.note)));
-        }
-        concerned_by_any.len() as u64
+        let all = moved.iter().flat_map(|moved| concerned(&holders, moved));
+        let sockets = all.filter(|(holder, _)| matches!(holder.held, Held::BySocket { .. }));
+        // Many moves may concern one, and one that was minted stands under its minter too.
+        let distinct: HashSet<_> = sockets.map(|(holder, _)| Arc::as_ptr(&holder.note)).collect();
+        distinct.len() as u64
     }
 }
 

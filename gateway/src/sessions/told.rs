@@ -1,5 +1,6 @@
 //! What the feed has to say to one holder of an identity.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 
 use tokio::sync::mpsc;
@@ -27,33 +28,47 @@ pub(crate) struct Told {
     pub(super) _settles: Option<mpsc::Sender<Infallible>>,
 }
 
-/// Who is concerned by a move.
-pub(super) enum Concerned {
-    Only(UserId),
-    Anybody,
+/// Those whom a move concerns, and what it means to each.
+pub(super) fn concerned<'a>(
+    holders: &'a HashMap<UserId, Vec<Holder>>,
+    moved: &'a Moved,
+) -> impl Iterator<Item = (&'a Holder, Word)> {
+    let (of_user, of_all) = match reach(moved) {
+        Reach::User(user) => (holders.get(&user), None),
+        Reach::Everybody => (None, Some(holders.values())),
+        Reach::Nobody => (None, None),
+    };
+    let reached = of_user.into_iter().chain(of_all.into_iter().flatten()).flatten();
+    reached.filter_map(|holder| word(holder, moved).map(|word| (holder, word)))
+}
+
+/// Among whom a move can concern anybody.
+enum Reach {
+    User(UserId),
+    Everybody,
     Nobody,
 }
 
-pub(super) fn concerned(moved: &Moved) -> Concerned {
+fn reach(moved: &Moved) -> Reach {
     match moved {
         Moved::Credential { user: Some(id), .. }
         | Moved::Session { user: Some(id), .. }
         | Moved::UserAuth { id, .. }
         | Moved::UserAuthz { id, .. }
         | Moved::Sockets { user: id }
-        | Moved::Socket { user: id, .. } => Concerned::Only(*id),
+        | Moved::Socket { user: id, .. } => Reach::User(*id),
         Moved::Credential { user: None, .. }
         | Moved::Session { user: None, .. }
         | Moved::Workspace { disabled: true, .. }
         | Moved::SigningKey { .. }
-        | Moved::Deployment {} => Concerned::Anybody,
+        | Moved::Deployment {} => Reach::Everybody,
         // What it gives is asked for with the next call.
-        Moved::Workspace { disabled: false, .. } => Concerned::Nobody,
+        Moved::Workspace { disabled: false, .. } => Reach::Nobody,
     }
 }
 
 /// What a move means to a holder.
-pub(super) fn word(holder: &Holder, moved: &Moved) -> Option<Word> {
+fn word(holder: &Holder, moved: &Moved) -> Option<Word> {
     let actor = &holder.identity.actor;
     let (session, minter) = match actor.credential {
         Credential::Key(_) => (None, None),

@@ -334,18 +334,17 @@ impl Questions {
         let question = Question::Operate { actor, operation, manner };
         match self.asking.ask(question, client).await?.outcome {
             Outcome::Reply(reply) => Ok(reply),
-            Outcome::Refused(refusal) => {
-                if let Some(user) = user {
-                    self.pace.refused(user, 1, Instant::now());
+            Outcome::Refused(refusal) => match asserted {
+                Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
+                    Err(self.ended(&actor).into())
                 }
-                match asserted {
-                    Some(actor) if refusal.kind == RefusalKind::AuthFailed => {
-                        self.forget(&actor);
-                        Err(Ended(Box::new(actor)).into())
+                Some(_) | None => {
+                    if let Some(user) = user {
+                        self.pace.refused(user, 1, Instant::now());
                     }
-                    Some(_) | None => Err(NotDone::Refused(refusal)),
+                    Err(NotDone::Refused(refusal))
                 }
-            }
+            },
             other => Err(unexpected(&other).into()),
         }
     }

@@ -22,7 +22,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tollgate_proto::iam::{Client, Ended, Identity, News};
-use tollgate_proto::ids::{Seq, SocketId, UserId};
+use tollgate_proto::ids::{SocketId, UserId};
 
 use crate::iam::Questions;
 use crate::iam::cache::Known;
@@ -118,7 +118,7 @@ impl Sessions {
         drop(holders);
         // What moved before it was found here was told to nobody.
         if !questions.still_holds(known) {
-            holder.note.tell(Told { word: Word::Suspect, seq: Seq(0), _settles: None });
+            holder.note.tell(Told { word: Word::Suspect, seq: None, _settles: None });
         }
         Standing { sessions: Arc::clone(self), holder }
     }
@@ -139,6 +139,7 @@ impl Sessions {
     fn mark(&self, news: &News, settles: &mpsc::Sender<Infallible>) -> Vec<Arc<Gate>> {
         let mut gates = Vec::new();
         let mut tell = |holder: &Holder, word, seq| {
+            let seq = Some(seq);
             holder.note.tell(Told { word, seq, _settles: Some(settles.clone()) });
             gates.push(Arc::clone(&holder.note.gate));
         };
@@ -164,7 +165,8 @@ impl Sessions {
     }
 
     /// Counts what was ended because of an entry.
-    pub(crate) fn count(&self, seq: Seq, closed: u64, cancelled: u64) {
+    pub(crate) fn count(&self, told: &Told, closed: u64, cancelled: u64) {
+        let Some(seq) = told.seq else { return };
         let mut ended = self.ended();
         let is_full = ended.len() >= MOST_COUNTED;
         match ended.iter_mut().find(|ended| ended.seq == seq) {
@@ -231,5 +233,28 @@ impl Drop for Standing {
                 holders.remove(&user);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tollgate_proto::iam::Moved;
+
+    use super::*;
+    use crate::iam::table::{TableIam, identity, known, questions, tell};
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_counted_of_what_moved_before_a_holder_came() {
+        let questions = questions(Arc::new(TableIam::default()), Duration::from_secs(5));
+        let ann = known(identity("ann"));
+        tell(&questions, 1, Moved::Deployment {});
+        let sessions = Arc::new(Sessions::default());
+        let standing = sessions.enter(Held::ByRequest, &ann, &Arc::default(), &questions);
+        let told = poll_fn(|cx| standing.poll(cx)).await;
+        assert_eq!(told.word, Word::Suspect);
+        sessions.count(&told, 0, 1);
+        assert_eq!(sessions.take_counts(), []);
     }
 }

@@ -179,7 +179,7 @@ impl Tenure {
     fn count(&mut self) {
         if let (Some(told), Some(standing)) = (self.cause.take(), &self.standing) {
             let closed = u64::from(standing.is_of_socket());
-            self.handles.sessions.count(told.seq, closed, 1);
+            self.handles.sessions.count(&told, closed, 1);
         }
     }
 

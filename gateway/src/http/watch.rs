@@ -85,7 +85,7 @@ impl<'a> Watch<'a> {
         if let Some(told) = self.cause.take()
             && matches!(over, Over::Revoked | Over::WorkspaceGone)
         {
-            self.handles.sessions.count(told.seq, 0, 1);
+            self.handles.sessions.count(&told, 0, 1);
         }
     }
 

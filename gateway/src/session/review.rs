@@ -151,7 +151,7 @@ impl Session {
     /// Counts what was ended because of something that the session was told.
     pub(super) fn count_ended(&mut self, closed: u64, cancelled: u64) {
         if let Some(told) = self.cause.take() {
-            self.handles.sessions.count(told.seq, closed, cancelled);
+            self.handles.sessions.count(&told, closed, cancelled);
         }
     }
 

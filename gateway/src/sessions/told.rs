@@ -24,7 +24,8 @@ pub(crate) enum Word {
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) word: Word,
-    pub(crate) seq: Seq,
+    /// None: an entry of before the holder was here, of which nothing is counted.
+    pub(super) seq: Option<Seq>,
     pub(super) _settles: Option<mpsc::Sender<Infallible>>,
 }
 

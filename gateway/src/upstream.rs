@@ -6,7 +6,6 @@
 //! nobody waits any more.
 //! Never: a second try of a request of which a byte may have left.
 
-mod address;
 mod connection;
 mod server;
 mod upgrade;
@@ -23,11 +22,11 @@ use rand::RngExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
+pub(crate) use tollgate_runtime::address::{Address, Place};
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::metrics::{Sent, UpstreamMetrics};
 use crate::stream::Stream;
-pub(crate) use address::{Address, Place};
 use connection::{Attempt, Connection};
 use server::{Attempted, Server, Slot};
 use upgrade::Upgraded;

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod descriptors;
 pub mod listen;
 pub mod tls;
+pub mod address;
 mod supervisor;
 pub mod metrics;
 pub mod lifecycle;

@@ -121,7 +121,7 @@ impl Server {
     fn lose(self: &Arc<Self>, reason: &str) {
         if !self.out_of_reach.swap(true, Ordering::Relaxed) {
             self.metrics.lost.add(1);
-            tracing::warn!(server = ?self.address.authority, reason, "a server is out of reach");
+            tracing::warn!(server = ?self.address.authority(), reason, "a server is out of reach");
             self.life.tasks.spawn(probe(Arc::clone(self)));
         }
     }
@@ -152,7 +152,7 @@ impl Slot {
             return Err(Attempt::Broken("no URL may hold what was asked for".to_owned()));
         };
         *request.uri_mut() = target;
-        request.headers_mut().insert(HOST, server.address.authority.clone());
+        request.headers_mut().insert(HOST, server.address.authority().clone());
         loop {
             server.close_old();
             let idle = server.idle().pop_back();
@@ -187,7 +187,7 @@ impl Slot {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = server.address.target(Place::default()).unwrap_or_default();
         headers.clone_into(request.headers_mut());
-        request.headers_mut().insert(HOST, server.address.authority.clone());
+        request.headers_mut().insert(HOST, server.address.authority().clone());
         let upgraded = timeout(UPGRADE_DEADLINE, upgrade(stream, request)).await;
         let upgraded = upgraded.unwrap_or_else(|_| Err("no answer to the upgrade".to_owned()));
         Attempted::Asked(upgraded)
@@ -225,7 +225,7 @@ async fn probe(server: Arc<Server>) {
             () = sleep(jittered) => {}
         }
         if server.connect().await.is_ok() {
-            tracing::info!(server = ?server.address.authority, "a server is in reach again");
+            tracing::info!(server = ?server.address.authority(), "a server is in reach again");
             server.out_of_reach.store(false, Ordering::Relaxed);
             break;
         }

@@ -1,58 +1,67 @@
 //! Where a server is: `http://host[:port][/path]`, or `https://` where it is said whose certificates
 //! to trust.
 
-use hyper::Uri;
-use hyper::header::HeaderValue;
-use hyper::http::uri::PathAndQuery;
-use tollgate_runtime::tls::Connector;
+use axum::http::Uri;
+use axum::http::header::HeaderValue;
+use axum::http::uri::PathAndQuery;
+
+use crate::tls::Connector;
 
 /// An address that requests can be posted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
+pub struct Address {
     /// Does the handshake; none: in clear.
     tls: Option<Connector>,
     host: String,
     port: u16,
-    /// What the request says in `Host`.
-    pub(super) authority: HeaderValue,
+    authority: HeaderValue,
     path: PathAndQuery,
 }
 
 /// Where at a server, beyond its address; both as they stand in a URL.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place<'a> {
+pub struct Place<'a> {
     /// Behind the path of the address.
-    pub(crate) below: &'a str,
+    pub below: &'a str,
     /// Behind its query.
-    pub(crate) query: &'a str,
+    pub query: &'a str,
 }
 
 /// Why a text is no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidAddress {
+pub enum InvalidAddress {
+    /// No scheme, no host, no port that there is.
     #[error("is not a URL like \"http://127.0.0.1:9000/\"")]
     NotAUrl,
+    /// Another scheme.
     #[error("is neither http:// nor https://, and nothing else is spoken to servers")]
     NotHttp,
+    /// TLS without a way to know the server.
     #[error("is https://, and no ca_file says whose certificates to trust")]
     NobodyTrusted,
-    #[error("must not hold a user or password: a backend knows the gateway by secret_file")]
+    /// Would be shown wherever the address is.
+    #[error("must not hold a user or password: secrets stand in files")]
     Credential,
 }
 
 impl Address {
     /// What does the handshake, if TLS comes first.
-    pub(super) fn tls(&self) -> Option<&Connector> {
+    pub fn tls(&self) -> Option<&Connector> {
         self.tls.as_ref()
     }
 
     /// What to connect to.
-    pub(super) fn host_and_port(&self) -> (&str, u16) {
+    pub fn host_and_port(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
 
+    /// What a request says in `Host`.
+    pub fn authority(&self) -> &HeaderValue {
+        &self.authority
+    }
+
     /// The target of a request, in origin form. `None`: no URL may hold that.
-    pub(super) fn target(&self, place: Place<'_>) -> Option<Uri> {
+    pub fn target(&self, place: Place<'_>) -> Option<Uri> {
         if place == Place::default() {
             return Some(self.path.clone().into());
         }
@@ -71,7 +80,7 @@ impl Address {
     }
 
     /// Reads an address; `trusted` serves those under TLS.
-    pub(crate) fn parse(text: &str, trusted: Option<&Connector>) -> Result<Self, InvalidAddress> {
+    pub fn parse(text: &str, trusted: Option<&Connector>) -> Result<Self, InvalidAddress> {
         let url: Uri = text.parse().map_err(|_| InvalidAddress::NotAUrl)?;
         let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
             return Err(InvalidAddress::NotAUrl);

@@ -28,9 +28,11 @@ use crate::nodes::Nodes;
 use crate::operation::{Context, bootstrap, signing};
 use crate::passwords::{Passwords, Pool};
 use crate::policy::Denied;
+use crate::record::Format;
 use crate::refused::Refused;
 use crate::seal::SealError;
 use crate::snapshots;
+use crate::state::{Read, StateError};
 use crate::throttle::Throttle;
 use crate::tokens::Tokens;
 use crate::tokens::key_file::KeyFileError;
@@ -191,6 +193,7 @@ pub async fn start(
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
     let bootstrap_available = bootstrap::is_available(&context).map_err(StartError::Seed)?;
     let journal = context.journal.id();
+    tell_format(&context).map_err(|error| storage::unusable(settings, error.into()))?;
     lifecycle.metrics.add(Arc::new(Shown::of(&context)));
     lifecycle.metrics.add(context.feed.metrics());
     http::serve(listener, context, secret, lifecycle);
@@ -258,6 +261,19 @@ async fn catch_up(context: &Context) {
         tracing::warn!(%refused, "waiting for the cluster");
         sleep(AGAIN).await;
     }
+}
+
+/// Says that there are operations for which the journal has no words yet.
+fn tell_format(context: &Context) -> Result<(), StateError> {
+    let view = context.state.view()?;
+    let (format, newest) = (view.position().format, Format::NEWEST);
+    if format < newest {
+        tracing::info!(
+            "entries are written in format {format}, which older programs read; run \
+             `journal upgrade` for format {newest} when no node and no rollback needs them"
+        );
+    }
+    Ok(())
 }
 
 fn read_token(settings: &IamSettings) -> Result<Option<SecretString>, StartError> {

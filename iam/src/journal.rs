@@ -26,6 +26,7 @@ use tollgate_proto::iam::Ended;
 use tollgate_proto::ids::{JournalId, KeyId, Seq};
 use uuid::Uuid;
 
+use crate::record::UnknownFormat;
 use crate::state::{Open, Position, StateError};
 use entry::Row;
 
@@ -56,13 +57,11 @@ pub enum JournalError {
     #[error("entry {0} was changed, or sealed under another seal key")]
     BrokenSeal(Seq),
     /// An entry of a format that this build does not read.
-    #[error("entry {seq} has format {format}, which this build does not read")]
-    UnknownFormat {
-        /// Which.
-        seq: Seq,
-        /// Its format.
-        format: u16,
-    },
+    #[error("entry {0} has {1}")]
+    UnknownFormat(Seq, UnknownFormat),
+    /// Whoever wrote it had not applied the entry that raised the format.
+    #[error("entry {0} has an older format than the entry before it")]
+    LoweredFormat(Seq),
     /// An entry's text is not an entry.
     #[error("entry {seq} cannot be read")]
     Unreadable {

@@ -8,6 +8,7 @@ mod verify;
 mod compact;
 #[cfg(feature = "cql")]
 mod copy;
+mod upgrade;
 mod backup;
 mod restore;
 mod envelope;
@@ -22,6 +23,7 @@ use secrecy::ExposeSecret;
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::files::FileError;
+use uuid::Uuid;
 
 use crate::app::{self, StartError, with_causes};
 use crate::config::{IamSettings, InvalidSettings, JournalKind};
@@ -41,7 +43,7 @@ pub enum Maintenance {
         #[arg(long)]
         backup: bool,
     },
-    /// Check or shorten the journal of a stopped server.
+    /// Check, shorten, copy or upgrade the journal.
     #[command(subcommand)]
     Journal(JournalCommand),
     /// Write the state of a stopped server to a new file that only one identity opens.
@@ -81,6 +83,9 @@ pub enum JournalCommand {
         /// Where it shall be: a data folder or a keyspace without a journal.
         to: JournalKind,
     },
+    /// Write entries in the newest format from now on, when no older program is to read them any
+    /// more; on a data folder the server is stopped, in a cluster the nodes go on.
+    Upgrade,
 }
 
 /// Why a command did nothing, in one sentence.
@@ -104,6 +109,16 @@ pub enum MaintenanceError {
     /// Nothing would be copied.
     #[error("name two different engines")]
     SameEngine,
+    /// Entries of the newest format would stop it.
+    #[error(
+        "node {node} of version {version} is alive and cannot read what would be written: upgrade it first"
+    )]
+    OldNode {
+        /// Which.
+        node: Uuid,
+        /// Its build.
+        version: String,
+    },
     /// What is there is something else.
     #[error("{0} has a journal already")]
     HasJournal(String),
@@ -188,6 +203,7 @@ impl Maintenance {
             Self::Journal(JournalCommand::Copy { from, to }) => {
                 Box::pin(copy::run(&settings, from, to)).await
             }
+            Self::Journal(JournalCommand::Upgrade) => upgrade::run(&settings).await,
             Self::Backup { out, recipient } => backup::run(&settings, &out, recipient).await,
             Self::Restore { from, identity, journal } => {
                 let sources = restore::Sources {
@@ -219,6 +235,11 @@ fn say(line: &str) -> Result<ExitCode, MaintenanceError> {
 fn remark(line: &str) {
     // Whoever does not listen is told nothing.
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(feature = "cql")]
+fn on_cluster(settings: &IamSettings, source: JournalError) -> MaintenanceError {
+    StartError::Cluster { keyspace: settings.cql.keyspace.to_string(), source }.into()
 }
 
 /// A data folder that has a journal, and how to open it.

@@ -106,7 +106,7 @@ impl From<&Refused> for Answered {
             | Refused::Denied(_)
             | Refused::NotPermitted(_)
             | Refused::WeakPassword(_)
-            | Refused::NotSupported => Self::Refused,
+            | Refused::NotSupported(_) => Self::Refused,
             Refused::TooMany { .. } => Self::Busy,
             Refused::Unavailable(_) => Self::Unavailable,
             Refused::Internal(_) => Self::Internal,

@@ -258,7 +258,7 @@ async fn perform(
         | Operation::ListGroupGrants {} => {
             // What is not offered is not told to those who are nobody.
             caller::live(&context.state.view()?, request)?;
-            Err(Refused::NotSupported)
+            Err(Refused::NotSupported("not supported"))
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The records that the state holds and the journal's changes carry: plain data.
 //!
 //! Their JSON is what entries and rows are written in, so a field is added with a default and
-//! never changes its meaning; see `journal::entry::FORMAT`.
+//! never changes its meaning; see [`Format`].
 
 mod change;
+mod format;
 mod operation;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use tollgate_proto::jwt::KeyName;
 use crate::hash::Hash;
 
 pub use change::Change;
+pub use format::{Format, UnknownFormat};
 pub use operation::{Done, Outcome};
 
 /// What there is one of.

@@ -36,9 +36,9 @@ pub enum Refused {
     /// The password breaks the policy.
     #[error("{0}")]
     WeakPassword(String),
-    /// Known, and not offered.
-    #[error("not supported")]
-    NotSupported,
+    /// Known, and not offered, or not yet.
+    #[error("{0}")]
+    NotSupported(&'static str),
     /// Later.
     #[error("too many requests")]
     TooMany {

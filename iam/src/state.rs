@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_proto::ids::{OperationId, Seq};
 
 use crate::hash::{Digest, Hash};
-use crate::record::{Change, Done, Subject};
+use crate::record::{Change, Done, Format, Subject};
 
 pub use deployment::deployment;
 pub use grant::{deployment_holders, grants_of};
@@ -69,6 +69,9 @@ pub struct Position {
     pub digest: Digest,
     /// How many operations there were: names the next one in the ring of remembered ones.
     pub operations: u64,
+    /// What the next entry is written in, unless it raises it.
+    #[serde(default = "Format::oldest")]
+    pub format: Format,
 }
 
 /// The tables. Cheap to clone.
@@ -153,8 +156,10 @@ pub fn apply(
             Change::RevokeKey { key, at_ms } => key::revoke(open, *key, *at_ms)?,
             Change::AddSigningKey(key) => signing::add(open, key)?,
             Change::MoveSigningKey { key, to } => signing::move_to(open, *key, *to)?,
-            // Gateways alone know of sockets.
-            Change::CloseSockets { user: _ } | Change::CloseSocket { .. } => {}
+            // The entry itself has the format, and gateways alone know of sockets.
+            Change::RaiseFormat { to: _ }
+            | Change::CloseSockets { user: _ }
+            | Change::CloseSocket { .. } => {}
         }
     }
     operation::remember(open, id, done)

@@ -132,7 +132,7 @@ impl Done {
                 | Refused::NotPermitted(_) => true,
                 Refused::Invalid(_)
                 | Refused::WeakPassword(_)
-                | Refused::NotSupported
+                | Refused::NotSupported(_)
                 | Refused::TooMany { .. }
                 | Refused::Unavailable(_)
                 | Refused::Internal(_) => false,
@@ -248,7 +248,7 @@ fn told(refused: Refused) -> Refusal {
         },
         Refused::NotPermitted(message) => Refusal::new(RefusalKind::OperationNotPermitted, message),
         Refused::WeakPassword(message) => Refusal::new(RefusalKind::WeakPassword, message),
-        Refused::NotSupported => Refusal::new(RefusalKind::NotSupported, "not supported"),
+        Refused::NotSupported(message) => Refusal::new(RefusalKind::NotSupported, message),
         Refused::TooMany { retry_after } => {
             let ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
             Refusal {

@@ -222,7 +222,7 @@ fn operation(kind: &Kind, answered: Answered<'_>) -> Option<Event> {
             | Refused::NotFound(_)
             | Refused::Duplicate(_)
             | Refused::WeakPassword(_)
-            | Refused::NotSupported
+            | Refused::NotSupported(_)
             | Refused::Unavailable(_)
             | Refused::Internal(_),
             _,
@@ -242,7 +242,7 @@ fn with_reason(line: Line, refused: Option<&Refused>) -> Line {
         | Refused::Denied(_)
         | Refused::NotPermitted(_)
         | Refused::WeakPassword(_)
-        | Refused::NotSupported
+        | Refused::NotSupported(_)
         | Refused::TooMany { .. } => Verdict::Refused,
     };
     Line { outcome, reason: Some(Text::new(&refused.to_string())), ..line }

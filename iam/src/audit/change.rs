@@ -88,6 +88,7 @@ pub fn describe(change: &Change) -> (Event, Target) {
         Change::AddSigningKey(key) => {
             (Event::SigningKeyCreate, Target::new(TargetKind::SigningKey, key.name))
         }
+        Change::RaiseFormat { to: _ } => (Event::JournalUpgrade, Target::only(TargetKind::Journal)),
         Change::CloseSockets { user: id } => (Event::SocketClose, user(id)),
         Change::CloseSocket { socket, user } => {
             (Event::SocketClose, Target::new(TargetKind::Socket, socket).of(*user))

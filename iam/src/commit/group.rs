@@ -11,11 +11,14 @@ use super::{Decided, MAX_BYTES, Settled, Waiting};
 use crate::feed;
 use crate::hash::Hash;
 use crate::journal::JournalError;
-use crate::journal::entry::{Act, Entry, FORMAT, Row};
+use crate::journal::entry::{Act, Entry, Row};
 use crate::record::Done;
 use crate::refused::Refused;
 use crate::seal::Seal;
 use crate::state::{self, Open, Read, State};
+
+/// Nodes that do not know the change may still read along.
+const NOT_YET: &str = "not before `tollgate-iam journal upgrade`, when all nodes have this version";
 
 /// Operations that were decided together.
 pub(super) struct Group {
@@ -54,7 +57,7 @@ impl Group {
         };
         let before = open.position().clone();
         let entry = Entry {
-            format: FORMAT,
+            format: before.format,
             seq: Seq(before.seq.0 + 1),
             before: before.digest,
             acts: Vec::new(),
@@ -168,6 +171,9 @@ impl Filling {
             let seq = self.open.position().seq;
             return Ok(Step::Settled(Settled { seq, outcome, repeated: false }));
         }
+        if changes.iter().any(|change| change.since() > self.entry.format) {
+            return Err(Refused::NotSupported(NOT_YET));
+        }
         Ok(Step::Act(Act {
             id: proposal.id,
             operation: proposal.operation.to_owned(),
@@ -203,7 +209,7 @@ impl Filling {
             return Ok(None);
         }
         let row = Row::write(&self.entry, before, seal)?;
-        self.open.stand_at(row.seq, row.seal)?;
+        self.open.stand_at(row.seq, row.seal, self.entry.format)?;
         Ok(Some((row, feed::events(&self.entry, &self.open)?)))
     }
 }

@@ -81,7 +81,8 @@ fn moved_by(
         | Change::AddUser(_)
         | Change::AddKey(_)
         | Change::SetProfile { .. }
-        | Change::Rehash { .. } => vec![],
+        | Change::Rehash { .. }
+        | Change::RaiseFormat { .. } => vec![],
         // "There is none" may have been known.
         Change::AddWorkspace(workspace) => {
             vec![Moved::Workspace { id: workspace.id.clone(), disabled: false }]

@@ -11,17 +11,14 @@ use tollgate_proto::ids::{OperationId, Seq};
 
 use super::JournalError;
 use crate::hash::{Digest, Hash};
-use crate::record::{Change, Outcome};
+use crate::record::{Change, Format, Outcome};
 use crate::seal::Seal;
-
-/// The format that this build writes, and the only one that it reads.
-pub const FORMAT: u16 = 1;
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// How to read the rest.
-    pub format: u16,
+    /// How to read the rest; in force from here on.
+    pub format: Format,
     /// Its place.
     pub seq: Seq,
     /// What the state added up to before.
@@ -82,10 +79,8 @@ impl Row {
         }
         let unreadable = |source| JournalError::Unreadable { seq, source };
         // The format first: the rest may not be readable.
-        let Format { format } = serde_json::from_slice(&self.body).map_err(unreadable)?;
-        if format != FORMAT {
-            return Err(JournalError::UnknownFormat { seq, format });
-        }
+        let Beginning { format } = serde_json::from_slice(&self.body).map_err(unreadable)?;
+        Format::try_from(format).map_err(|unknown| JournalError::UnknownFormat(seq, unknown))?;
         let entry: Entry = serde_json::from_slice(&self.body).map_err(unreadable)?;
         // The place and the operation's id are kept beside the text, which the seal covers.
         if entry.seq != seq || first_operation(&entry) != self.op {
@@ -116,7 +111,7 @@ fn first_operation(entry: &Entry) -> OperationId {
 }
 
 #[derive(Deserialize)]
-struct Format {
+struct Beginning {
     format: u16,
 }
 
@@ -146,7 +141,7 @@ mod tests {
             outcome: Outcome::Done,
             changes: vec![Change::RevokeKey { key: KeyId(Uuid::from_u128(6)), at_ms: 5 }],
         };
-        Entry { format: FORMAT, seq: Seq(7), before: Digest::default(), acts: vec![act] }
+        Entry { format: Format::OLDEST, seq: Seq(7), before: Digest::default(), acts: vec![act] }
     }
 
     fn seal() -> Seal {
@@ -177,11 +172,15 @@ mod tests {
             refused(&Row { seq: Seq(8), ..row.clone() }, Hash::default()),
             "entry 8 was changed, or sealed under another seal key"
         );
-        let later = Entry { format: 2, ..entry() };
-        let later = Row::write(&later, &Hash::default(), &seal()).unwrap();
-        assert_eq!(
-            refused(&later, Hash::default()),
-            "entry 7 has format 2, which this build does not read"
-        );
+        for format in [0, 3] {
+            let text = std::str::from_utf8(&row.body).unwrap();
+            let body =
+                text.replacen("\"format\":1", &format!("\"format\":{format}"), 1).into_bytes();
+            let other = Row { seal: seal().link(&Hash::default(), &body), body, ..row.clone() };
+            assert_eq!(
+                refused(&other, Hash::default()),
+                format!("entry 7 has format {format}, which this build does not read")
+            );
+        }
     }
 }

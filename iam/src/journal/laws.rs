@@ -13,7 +13,7 @@ use tollgate_proto::ids::{JournalId, KeyId, OperationId, Seq};
 use uuid::Uuid;
 
 use super::embedded::Embedded;
-use super::entry::{Act, Entry, FORMAT, Row};
+use super::entry::{Act, Entry, Row};
 use super::snapshot::Snapshot;
 use super::{Base, Committed, Journal, JournalError, NodeRow, Standing, replay, snapshot};
 use crate::hash::Digest;
@@ -84,9 +84,9 @@ impl Node {
             outcome: act.outcome.clone(),
         };
         state::apply(&mut open, act.id, &done, &act.changes).unwrap();
-        let entry = Entry { format: FORMAT, seq, before: before.digest, acts: vec![act] };
+        let entry = Entry { format: before.format, seq, before: before.digest, acts: vec![act] };
         let row = Row::write(&entry, &before.head, &seal()).unwrap();
-        open.stand_at(seq, row.seal).unwrap();
+        open.stand_at(seq, row.seal, entry.format).unwrap();
         (open, row)
     }
 
@@ -257,7 +257,7 @@ async fn rows_aside_are_kept(node: &Node) {
     let row = |beat| {
         let standing = Standing { marked: Seq(4), gateways: 2, ended: ended.clone() };
         let version = "1.2.3".to_owned();
-        NodeRow { node: Uuid::nil(), version, format: FORMAT, beat, standing }
+        NodeRow { node: Uuid::nil(), version, format: 2, beat, standing }
     };
     for beat in [1, 2] {
         journal.put_node(row(beat)).await.unwrap();

@@ -2,11 +2,11 @@
 
 use tollgate_proto::ids::Seq;
 
-use super::entry::{Act, Entry, FORMAT, Row};
+use super::entry::{Act, Entry, Row};
 use super::snapshot::Snapshot;
 use super::{Base, Journal, JournalError, failed};
 use crate::hash::Digest;
-use crate::record::Done;
+use crate::record::{Done, Format};
 use crate::seal::Seal;
 use crate::state::{self, Open, Position, Read, State, StateError, Table};
 
@@ -23,6 +23,9 @@ pub fn apply(open: &mut Open, row: &Row, before: &Seal) -> Result<Entry, Journal
     if entry.before != position.digest {
         return Err(JournalError::Diverged(row.seq));
     }
+    if position.seq > Seq(0) && entry.format < position.format {
+        return Err(JournalError::LoweredFormat(row.seq));
+    }
     for act in &entry.acts {
         let done = Done {
             seq: entry.seq,
@@ -32,14 +35,15 @@ pub fn apply(open: &mut Open, row: &Row, before: &Seal) -> Result<Entry, Journal
         };
         state::apply(open, act.id, &done, &act.changes)?;
     }
-    open.stand_at(row.seq, row.seal)?;
+    open.stand_at(row.seq, row.seal, entry.format)?;
     Ok(entry)
 }
 
-/// Writes the next entry and applies it to the same transaction.
+/// Writes the next entry, in the newest format, and applies it to the same transaction.
 pub fn append(open: &mut Open, acts: Vec<Act>, seal: &Seal) -> Result<Row, JournalError> {
     let before = open.position().clone();
-    let entry = Entry { format: FORMAT, seq: Seq(before.seq.0 + 1), before: before.digest, acts };
+    let (format, seq) = (Format::NEWEST, Seq(before.seq.0 + 1));
+    let entry = Entry { format, seq, before: before.digest, acts };
     let row = Row::write(&entry, &before.head, seal)?;
     apply(open, &row, seal)?;
     Ok(row)
@@ -144,7 +148,7 @@ pub(super) async fn begin_with_snapshot(
 pub fn begin(journal: &dyn Journal, state: &State, seal: &Seal) -> Result<(), JournalError> {
     if state.view()?.position().seq == Seq(0) {
         let mut open = state.open()?;
-        open.stand_at(Seq(0), seal.first_link(journal.id()))?;
+        open.stand_at(Seq(0), seal.first_link(journal.id()), Format::NEWEST)?;
         open.keep()?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use super::entry::Row;
 use super::snapshot::Snapshot;
 use super::{Journal, JournalError, failed, replay};
 use crate::hash::{Digest, Hash};
+use crate::record::Format;
 use crate::seal::Seal;
 use crate::state::{Position, Read, State, StateError, Table};
 
@@ -90,6 +91,8 @@ pub struct Report {
     pub base: Seq,
     /// The newest entry.
     pub newest: Seq,
+    /// What the next entry is written in, if the state says where it stands.
+    pub format: Option<Format>,
     /// How many rows the state has.
     pub rows: u64,
     /// Where the snapshot was taken, if there is one that can be read.
@@ -104,6 +107,7 @@ pub async fn verify(journal: &dyn Journal, state: &State, seal: &Seal) -> Report
     // Where a broken position ends the journal must not end the walk.
     let position = on_thread(state, |state| Ok(state.view()?.position().clone())).await;
     let end = position.as_ref().map_or(Seq(0), |position| position.seq);
+    let format = position.as_ref().ok().map(|position| position.format);
     walk.entries(end).await;
     let rows = match position {
         Ok(position) => walk.compare(state, &position).await,
@@ -113,7 +117,7 @@ pub async fn verify(journal: &dyn Journal, state: &State, seal: &Seal) -> Report
         }
     };
     let snapshot = walk.snapshot.map(|position| position.seq);
-    Report { base: walk.base, newest: walk.at, rows, snapshot, problems: walk.problems }
+    Report { base: walk.base, newest: walk.at, format, rows, snapshot, problems: walk.problems }
 }
 
 struct Walk<'a> {

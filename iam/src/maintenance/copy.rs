@@ -11,7 +11,7 @@ use tollgate_proto::ids::{KeyId, Seq};
 use tollgate_runtime::files;
 use uuid::Uuid;
 
-use super::{Data, MaintenanceError, say};
+use super::{Data, MaintenanceError, on_cluster, say};
 use crate::app::{self, StartError};
 use crate::config::{IamSettings, JournalKind};
 use crate::journal::cql::{Access, Cql};
@@ -84,10 +84,6 @@ async fn from_cluster(settings: &IamSettings, seal: &Seal) -> Result<Position, M
     rename(folder.join(DRAFT), folder.join(embedded::FILE))
         .map_err(|error| MaintenanceError::file(folder, error))?;
     Ok(position)
-}
-
-fn on_cluster(settings: &IamSettings, source: JournalError) -> MaintenanceError {
-    StartError::Cluster { keyspace: settings.cql.keyspace.to_string(), source }.into()
 }
 
 /// Writes every entry of a journal into another one, whose state it makes on the way.

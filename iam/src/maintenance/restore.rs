@@ -176,7 +176,7 @@ async fn begin(
 ) -> Result<Option<SecretString>, JournalError> {
     let mut open = state.open()?;
     let (seq, head) = (open.position().seq, seal.first_link(journal.id()));
-    open.stand_at(seq, head)?;
+    open.stand_at(seq, head, open.position().format)?;
     open.keep()?;
     journal.truncate(Base::new(journal.id(), seq, head, seal)).await?;
 

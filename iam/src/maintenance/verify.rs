@@ -15,6 +15,7 @@ use crate::config::InvalidSettings;
 use crate::config::{IamSettings, JournalKind};
 use crate::journal::verify::Report;
 use crate::journal::{Journal, JournalError, embedded, verify};
+use crate::record::Format;
 
 /// Says what there is and what is wrong with it, a line each.
 pub(super) async fn run(settings: &IamSettings) -> Result<ExitCode, MaintenanceError> {
@@ -53,13 +54,13 @@ type Found = (Vec<String>, bool);
 /// The entries in the cluster, the state that they make, and the snapshot.
 #[cfg(feature = "cql")]
 async fn look_into_cluster(settings: &IamSettings) -> Result<Found, MaintenanceError> {
+    use super::on_cluster;
     use crate::journal::cql::{Access, Cql};
     use crate::journal::replay;
     use crate::state::State;
 
     settings.check_cql()?;
-    let keyspace = settings.cql.keyspace.to_string();
-    let unusable = |source| StartError::Cluster { keyspace: keyspace.clone(), source };
+    let unusable = |error| on_cluster(settings, error);
     let seal = app::read_seal(settings, false)?;
     let access = Access::read(&settings.cql).map_err(StartError::from)?;
     let opened = Cql::open(&settings.cql, &access, &settings.data_dir, None).await;
@@ -68,7 +69,7 @@ async fn look_into_cluster(settings: &IamSettings) -> Result<Found, MaintenanceE
     // What stops it is found again, and named.
     let _ = replay::catch_up(&journal, &state, &seal).await;
     let report = verify::verify(&journal, &state, &seal).await;
-    tell(&report, &journal, &format!("keyspace {keyspace}"))
+    tell(&report, &journal, &format!("keyspace {}", settings.cql.keyspace))
 }
 
 /// The entries, the rows and the snapshot in a data folder, and the pages of its file.
@@ -111,6 +112,9 @@ fn tell(report: &Report, journal: &dyn Journal, shown: &str) -> Result<Found, Ma
         newest if newest == report.base => format!("no entry behind entry {newest}"),
         newest => format!("entries {first} to {newest}"),
     })?;
+    if let Some(format) = report.format {
+        say(&format!("written in format {format}; the newest is {}", Format::NEWEST))?;
+    }
     say(&format!("{} rows", report.rows))?;
     say(&match report.snapshot {
         Some(seq) => format!("a snapshot at entry {seq}"),

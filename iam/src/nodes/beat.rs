@@ -11,8 +11,8 @@ use tollgate_runtime::clock::SharedClock;
 use uuid::Uuid;
 
 use crate::feed::Feed;
-use crate::journal::entry::FORMAT;
 use crate::journal::{Journal, JournalError, NodeRow, Standing};
+use crate::record::Format;
 
 /// Between two rows that could not be written.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -100,7 +100,7 @@ impl Beat {
         let row = NodeRow {
             node: self.node,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            format: FORMAT,
+            format: Format::NEWEST.into(),
             beat: self.newest,
             standing: standing.clone(),
         };

@@ -68,7 +68,7 @@ pub(super) fn masked(refused: Refused) -> Refused {
         | Refused::Denied(_)
         | Refused::NotPermitted(_)
         | Refused::WeakPassword(_)
-        | Refused::NotSupported => Refused::Unauthenticated("the deployment is claimed"),
+        | Refused::NotSupported(_) => Refused::Unauthenticated("the deployment is claimed"),
     }
 }
 

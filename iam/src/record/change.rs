@@ -8,7 +8,8 @@ use tollgate_proto::ids::{GrantId, KeyId, SessionId, SocketId, UserId, Workspace
 use tollgate_proto::jwt::KeyName;
 
 use super::{
-    ApiKey, Grant, Password, PasswordHash, SigningKey, SigningState, Subject, User, Workspace,
+    ApiKey, Format, Grant, Password, PasswordHash, SigningKey, SigningState, Subject, User,
+    Workspace,
 };
 
 /// One change. What follows from it, like an epoch that moves, is not said here: `state` knows.
@@ -123,6 +124,11 @@ pub enum Change {
         /// Its state from now on.
         to: SigningState,
     },
+    /// Entries are written in another format, and this one is the first.
+    RaiseFormat {
+        /// Which.
+        to: Format,
+    },
     /// All sockets of a user were closed; the user keeps its authority.
     CloseSockets {
         /// Whose.
@@ -135,6 +141,35 @@ pub enum Change {
         /// Whose.
         user: UserId,
     },
+}
+
+impl Change {
+    /// The first format whose entries may hold it.
+    pub const fn since(&self) -> Format {
+        match self {
+            Self::RaiseFormat { .. } | Self::CloseSockets { .. } | Self::CloseSocket { .. } => {
+                Format::SECOND
+            }
+            Self::Claim { .. }
+            | Self::AddWorkspace(_)
+            | Self::SetWorkspace { .. }
+            | Self::AddUser(_)
+            | Self::SetProfile { .. }
+            | Self::SetEnabled { .. }
+            | Self::SetMustChange { .. }
+            | Self::RemoveUser { .. }
+            | Self::Suspend { .. }
+            | Self::AddGrant(_)
+            | Self::RemoveGrant { .. }
+            | Self::SetPassword { .. }
+            | Self::Rehash { .. }
+            | Self::EndSession { .. }
+            | Self::AddKey(_)
+            | Self::RevokeKey { .. }
+            | Self::AddSigningKey(_)
+            | Self::MoveSigningKey { .. } => Format::OLDEST,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -248,6 +283,7 @@ mod tests {
             },
             Change::EndSession { session: SessionId(Uuid::from_u128(16)), until_ms: 17, at_ms: 16 },
             Change::MoveSigningKey { key: KeyName::from_number(10), to: SigningState::Retired(18) },
+            Change::RaiseFormat { to: Format::SECOND },
             Change::CloseSockets { user: UserId(Uuid::from_u128(1)) },
             Change::CloseSocket {
                 socket: SocketId(Uuid::from_u128(19)),
@@ -281,6 +317,7 @@ mod tests {
             {"rehash":{"user":"00000000-0000-0000-0000-000000000001","hash":"h2"}}
             {"end-session":{"session":"00000000-0000-0000-0000-000000000010","until_ms":17,"at_ms":16}}
             {"move-signing-key":{"key":"000000000000000a","to":{"retired":18}}}
+            {"raise-format":{"to":2}}
             {"close-sockets":{"user":"00000000-0000-0000-0000-000000000001"}}
             {"close-socket":{"socket":"00000000-0000-0000-0000-000000000013","user":"00000000-0000-0000-0000-000000000001"}}"#]];
         expect.assert_eq(&lines.join("\n"));

@@ -7,6 +7,7 @@ use tollgate_proto::ids::Seq;
 use super::rows::{self, KeyedRow, POSITION, Read, Table, store};
 use super::{Position, StateError};
 use crate::hash::Hash;
+use crate::record::Format;
 
 /// The only row of tables that have one.
 pub(super) const ONLY: &[u8] = b"";
@@ -142,7 +143,7 @@ impl Open {
             return Err(StateError::Unfit("rows that add up to something else"));
         }
         self.position.operations = other.operations;
-        self.stand_at(other.seq, other.head)
+        self.stand_at(other.seq, other.head, other.format)
     }
 
     pub(super) fn count_operation(&mut self) -> u64 {
@@ -152,9 +153,10 @@ impl Open {
     }
 
     /// Says which entry the state now has.
-    pub fn stand_at(&mut self, seq: Seq, head: Hash) -> Result<(), StateError> {
+    pub fn stand_at(&mut self, seq: Seq, head: Hash, format: Format) -> Result<(), StateError> {
         self.position.seq = seq;
         self.position.head = head;
+        self.position.format = format;
         let row = serde_json::to_vec(&self.position)
             .map_err(|source| StateError::Broken { table: "position", source })?;
         let mut table = self.transaction.open_table(POSITION).map_err(store)?;

@@ -11,7 +11,12 @@ use super::harness::{Iam, NOW_MS, PASSWORD, start_with};
 use super::keyspace::{Keyspace, schema_turn};
 use super::nodes::{folder, node_in, settings_in};
 
-async fn tool(folder: &Path, keyspace: &Keyspace, journal: &str, words: &[&str]) -> Output {
+pub(crate) async fn tool(
+    folder: &Path,
+    keyspace: &Keyspace,
+    journal: &str,
+    words: &[&str],
+) -> Output {
     let [points, name, copies] = keyspace.settings().map(|(_, value)| value);
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-iam"));
     command
@@ -27,7 +32,7 @@ async fn tool(folder: &Path, keyspace: &Keyspace, journal: &str, words: &[&str])
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8([output.stdout.as_slice(), &output.stderr].concat()).unwrap()
 }
 

@@ -7,6 +7,8 @@
 mod harness;
 #[path = "../rim/program.rs"]
 mod program;
+#[path = "../rim/older.rs"]
+mod older;
 mod keyspace;
 mod nodes;
 mod claims;
@@ -15,3 +17,4 @@ mod killed;
 mod loss;
 mod away;
 mod copy;
+mod upgrade;

@@ -90,7 +90,7 @@ impl Timeline {
                 timeline.worlds.push(model);
             }
             timeline.ends.insert(entry.seq, timeline.worlds.len() - 1);
-            open.stand_at(row.seq, row.seal).unwrap();
+            open.stand_at(row.seq, row.seal, entry.format).unwrap();
         }
         timeline
     }

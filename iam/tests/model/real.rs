@@ -13,7 +13,7 @@ use tollgate_iam::config::{BootstrapMode, PasswordSettings};
 use tollgate_iam::feed::Feed;
 use tollgate_iam::hash::Hash;
 use tollgate_iam::journal::embedded::Embedded;
-use tollgate_iam::journal::entry::{Act, Entry, FORMAT, Row};
+use tollgate_iam::journal::entry::Act;
 use tollgate_iam::journal::{Committed, Journal, replay};
 use tollgate_iam::nodes::Nodes;
 use tollgate_iam::operation::Context;
@@ -24,7 +24,7 @@ use tollgate_iam::record::{
     SigningState, Subject, User, What, Workspace,
 };
 use tollgate_iam::seal::Seal;
-use tollgate_iam::state::{self, Read, State, Table};
+use tollgate_iam::state::{Read, State, Table};
 use tollgate_iam::throttle::Throttle;
 use tollgate_iam::tokens::Tokens;
 use tollgate_iam::{last_used::LastUsed, record};
@@ -69,11 +69,7 @@ pub(crate) async fn seed(journal: &dyn Journal, state: &State, world: &World, cl
         changes: changes(world),
     };
     let mut open = state.open().unwrap();
-    let before = open.position().clone();
-    state::apply(&mut open, act.id, &done(Seq(1), &act), &act.changes).unwrap();
-    let entry = Entry { format: FORMAT, seq: Seq(1), before: before.digest, acts: vec![act] };
-    let row = Row::write(&entry, &before.head, &seal()).unwrap();
-    open.stand_at(row.seq, row.seal).unwrap();
+    let row = replay::append(&mut open, vec![act], &seal()).unwrap();
     assert_eq!(journal.commit(open, row).await.unwrap(), Committed::Ours);
 }
 

@@ -26,5 +26,7 @@ mod durability;
 mod process;
 mod program;
 mod verify;
+mod older;
+mod upgrade;
 mod compact;
 mod restore;

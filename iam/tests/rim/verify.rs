@@ -271,7 +271,7 @@ async fn a_changed_byte_in_an_entry_in_the_file_is_named() {
     let stopped = Stopped::new().await;
     let before = fs::read(stopped.data()).unwrap();
     for seq in 1..=7 {
-        let text = format!(r#"{{"format":1,"seq":{seq},"#);
+        let text = format!(r#"{{"format":2,"seq":{seq},"#);
         let places: Vec<_> =
             (0..before.len()).filter(|at| before[*at..].starts_with(text.as_bytes())).collect();
         let mut named = 0;

@@ -86,6 +86,8 @@ events! {
     SigningKeyRevoke = "signing-key.revoke",
     /// A backup was restored: all authority was suspended.
     Restore = "restore",
+    /// Entries are written in another format from here on.
+    JournalUpgrade = "journal.upgrade",
     /// A session was opened.
     LoginOk = "login.ok",
     /// A login was refused.

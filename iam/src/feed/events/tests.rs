@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hash::Digest;
-use crate::journal::entry::FORMAT;
 use crate::record::{
-    Done, Grant, Outcome, Password, PasswordHash, Role, Scope, SigningState, User, What, Workspace,
+    Done, Format, Grant, Outcome, Password, PasswordHash, Role, Scope, SigningState, User, What,
+    Workspace,
 };
 use crate::state::State;
 
@@ -57,7 +57,7 @@ fn entry(changes: Vec<Change>) -> Entry {
         outcome: Outcome::Done,
         changes,
     };
-    Entry { format: FORMAT, seq: Seq(7), before: Digest::default(), acts: vec![act] }
+    Entry { format: Format::NEWEST, seq: Seq(7), before: Digest::default(), acts: vec![act] }
 }
 
 /// The events of changes to a state that has Ann, without their `seq`.

@@ -14,15 +14,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
+use tollgate_runtime::stream::Stream;
 use tollgate_runtime::tls::Acceptor;
 use tower::ServiceExt;
 
+use crate::guarded::Guarded;
 use crate::handles::Handles;
-use crate::metrics::TlsFailure;
 use crate::peer::Peer;
 use crate::seats::Seat;
 use crate::sessions::Gate;
-use crate::stream::{Guarded, Stream};
 
 /// How long a TLS handshake may take, and then a request's head, also behind another request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -138,7 +138,7 @@ async fn serve(stream: TcpStream, peer: Peer, seat: Arc<Seat>, front: Arc<Front>
     gate.around(served).await;
 }
 
-/// TLS, in time. A peer that fails it is told so by TLS itself.
+/// TLS, in time.
 async fn handshake(
     acceptor: &Acceptor,
     stream: TcpStream,
@@ -149,18 +149,11 @@ async fn handshake(
     let outcome = tokio::select! {
         biased;
         () = handles.stop().cancelled() => return None,
-        outcome = timeout(deadline, acceptor.accept(stream)) => outcome,
+        outcome = acceptor.accept(stream, deadline) => outcome,
     };
-    match outcome {
-        Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream.into()))),
-        Ok(Err(error)) => {
-            handles.metrics.tls_failures.inc(TlsFailure::Failed);
-            tracing::debug!(%error, "a TLS handshake failed");
-            None
-        }
-        Err(_) => {
-            handles.metrics.tls_failures.inc(TlsFailure::TooSlow);
-            None
-        }
-    }
+    let noted = outcome.inspect_err(|error| {
+        handles.metrics.tls_failures.inc(error.failure());
+        tracing::debug!(%error, "a TLS handshake failed");
+    });
+    noted.ok()
 }

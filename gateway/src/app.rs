@@ -92,8 +92,7 @@ fn read(settings: &GatewaySettings) -> Result<(Option<Arc<Acceptor>>, Checked), 
     let tls = settings.tls.open("gateway.tls")?;
     let proxies = Proxies::parse(&settings.proxies)?;
     if tls.is_none() {
-        let consent = ("gateway.allow_plaintext", settings.allow_plaintext);
-        check_plaintext(settings.listen, "gateway.listen", consent)?;
+        check_plaintext("gateway", settings.listen, settings.allow_plaintext)?;
         if settings.require_tls && proxies.is_empty() {
             return Err(Cause::NoTls.into());
         }

@@ -12,7 +12,7 @@
 
 mod accept;
 mod seats;
-mod stream;
+mod guarded;
 mod peer;
 mod percent;
 mod socket;

@@ -12,6 +12,7 @@ use tollgate_proto::iam::Via;
 use tollgate_runtime::metrics::{
     Asked, Counter, Counters, Gauge, Histogram, Label, Names, PerName,
 };
+use tollgate_runtime::tls::TlsFailure;
 
 tollgate_runtime::metrics! {
     /// The metrics of one gateway.
@@ -119,16 +120,6 @@ pub(crate) struct UpstreamMetrics {
     pub(crate) sent: Counters<Sent>,
     pub(crate) duration: Histogram,
     pub(crate) lost: Gauge,
-}
-
-tollgate_runtime::label! {
-    /// Why a TLS handshake failed.
-    pub(crate) enum TlsFailure, "reason" {
-        /// The client broke it off, or did what TLS forbids.
-        Failed = "failed",
-        /// It took too long.
-        TooSlow = "too-slow",
-    }
 }
 
 tollgate_runtime::label! {

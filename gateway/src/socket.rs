@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tollgate_runtime::stream::Stream;
 
-use crate::stream::Stream;
 pub(crate) use counted::Counted;
 pub(crate) use reader::{End, Incoming};
 

@@ -24,9 +24,9 @@ use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 pub(crate) use tollgate_runtime::address::{Address, Place};
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::stream::Stream;
 
 use crate::metrics::{Sent, UpstreamMetrics};
-use crate::stream::Stream;
 use connection::{Attempt, Connection};
 use server::{Attempted, Server, Slot};
 use upgrade::Upgraded;

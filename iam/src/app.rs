@@ -174,8 +174,7 @@ pub async fn start(
         return Err(StartError::WeakSecret);
     }
     let token = read_token(settings)?;
-    let consent = ("iam.allow_plaintext", settings.allow_plaintext);
-    listen::check_plaintext(settings.listen, "iam.listen", consent)?;
+    listen::check_plaintext("iam", settings.listen, settings.allow_plaintext)?;
     let listener = listen::bind(settings.listen, "iam.listen").await?;
     if settings.password.min_length < RECOMMENDED_LENGTH {
         let min_length = settings.password.min_length;

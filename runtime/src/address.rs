@@ -4,8 +4,10 @@
 use axum::http::Uri;
 use axum::http::header::HeaderValue;
 use axum::http::uri::PathAndQuery;
+use tokio::net::TcpStream;
 
-use crate::tls::Connector;
+use crate::stream::Stream;
+use crate::tls::{Connector, HandshakeError};
 
 /// An address that requests can be posted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +47,16 @@ pub enum InvalidAddress {
 }
 
 impl Address {
-    /// What does the handshake, if TLS comes first.
-    pub fn tls(&self) -> Option<&Connector> {
-        self.tls.as_ref()
-    }
-
-    /// What to connect to.
-    pub fn host_and_port(&self) -> (&str, u16) {
-        (&self.host, self.port)
+    /// A connection, under TLS if that is what is spoken there. The caller says how long it may
+    /// take.
+    pub async fn connect(&self) -> Result<Stream, HandshakeError> {
+        let stream = TcpStream::connect((&*self.host, self.port)).await?;
+        // Requests are small and awaited: they must not wait for more to send.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            Some(tls) => tls.connect(&self.host, stream).await,
+            None => Ok(Stream::Plain(stream)),
+        }
     }
 
     /// What a request says in `Host`.
@@ -124,7 +128,7 @@ mod tests {
     fn addresses_are_read_whole_or_refused() {
         let check = |text: &str, host, port, target: &str| {
             let address = Address::parse(text, None).unwrap();
-            assert_eq!(address.host_and_port(), (host, port));
+            assert_eq!((&*address.host, address.port), (host, port));
             assert_eq!(address.target(Place::default()).unwrap().to_string(), target);
         };
         check("http://localhost", "localhost", 80, "/");

@@ -28,15 +28,14 @@ pub enum ListenError {
     },
     /// In clear on an address that others reach.
     #[error(
-        "{setting} = {address} is not a loopback address and has no TLS; set {consent} = true if that is meant"
+        "{section}.listen = {address} is not a loopback address and has no TLS: set [{section}.tls], \
+         or {section}.allow_plaintext = true if that is meant"
     )]
     Plaintext {
+        /// The section of the configuration.
+        section: &'static str,
         /// The address.
         address: SocketAddr,
-        /// The setting that names it.
-        setting: &'static str,
-        /// The setting that allows it.
-        consent: &'static str,
     },
 }
 
@@ -48,16 +47,16 @@ pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListe
     })
 }
 
-/// Refuses plaintext beyond loopback unless the configuration consents.
+/// Refuses plaintext beyond loopback unless the configuration consents, in this section.
 pub fn check_plaintext(
+    section: &'static str,
     address: SocketAddr,
-    setting: &'static str,
-    consent: (&'static str, bool),
+    is_allowed: bool,
 ) -> Result<(), ListenError> {
-    if address.ip().is_loopback() || consent.1 {
+    if address.ip().is_loopback() || is_allowed {
         return Ok(());
     }
-    Err(ListenError::Plaintext { address, setting, consent: consent.0 })
+    Err(ListenError::Plaintext { section, address })
 }
 
 #[cfg(test)]
@@ -77,16 +76,16 @@ mod tests {
 
     #[test]
     fn plaintext_stays_on_loopback_without_consent() {
-        let check = |address: &str, allowed| {
-            check_plaintext(
-                address.parse().unwrap(),
-                "iam.listen",
-                ("iam.allow_plaintext", allowed),
-            )
-        };
+        let check =
+            |address: &str, allowed| check_plaintext("iam", address.parse().unwrap(), allowed);
         assert!(check("127.0.0.1:1", false).is_ok());
         assert!(check("[::1]:1", false).is_ok());
         assert!(check("0.0.0.0:1", true).is_ok());
-        assert!(check("10.0.0.1:1", false).is_err());
+        let refused = check("10.0.0.1:1", false).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "iam.listen = 10.0.0.1:1 is not a loopback address and has no TLS: set [iam.tls], or \
+             iam.allow_plaintext = true if that is meant"
+        );
     }
 }

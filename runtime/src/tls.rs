@@ -4,6 +4,7 @@
 //! In: PEM files. Out: a [`Acceptor`] that always uses what was read last. A pair that cannot be
 //! used after the start is logged, and the one before stays in force.
 
+mod handshake;
 mod connector;
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 pub use connector::{Connector, trust};
+pub use handshake::{HandshakeError, TlsFailure};
 
 use crate::files::{self, FileError};
 use crate::lifecycle::Lifecycle;
+use crate::stream::Stream;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(10);
@@ -127,9 +130,17 @@ impl TlsSettings {
 }
 
 impl Acceptor {
-    /// Does a handshake. The caller says how long it may take.
-    pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.current.load_full()).accept(stream).await
+    /// Does a handshake, in time. A peer that fails it is told so by TLS itself.
+    pub async fn accept(
+        &self,
+        stream: TcpStream,
+        within: Duration,
+    ) -> Result<Stream, HandshakeError> {
+        let handshake = TlsAcceptor::from(self.current.load_full()).accept(stream);
+        match timeout(within, handshake).await {
+            Ok(done) => Ok(Stream::Tls(Box::new(done?.into()))),
+            Err(_) => Err(HandshakeError::TooSlow(within)),
+        }
     }
 
     /// Reads the files again whenever they have changed, until the process stops.

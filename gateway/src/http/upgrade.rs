@@ -21,13 +21,13 @@ use tollgate_proto::secret::SecretString;
 
 use super::calls::bearer;
 use super::query::Query;
+use crate::guarded::Guarded;
 use crate::handles::{Handles, Rules};
 use crate::metrics::Closed;
 use crate::peer::Peer;
 use crate::seats::Seat;
 use crate::session::{Arrival, Session};
 use crate::socket::Socket;
-use crate::stream::Guarded;
 
 /// Answers 101 and serves the socket in a task of its own.
 pub(super) async fn socket(

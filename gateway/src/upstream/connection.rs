@@ -14,9 +14,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::http::response::Parts;
 use hyper_util::rt::TokioIo;
+use tollgate_runtime::stream::Stream;
 
 use super::RequestBody;
-use crate::stream::Stream;
 
 /// Read with one call of the operating system at most; the head of an answer must fit.
 pub(super) const MAX_BUFFER: usize = 64 << 10;

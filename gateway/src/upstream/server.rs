@@ -1,7 +1,6 @@
 //! One server: its idle connections, how busy it is, and whether it is in reach.
 
 use std::collections::VecDeque;
-use std::io;
 use std::mem::take;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,16 +12,15 @@ use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap};
 use hyper::http::response::Parts;
 use rand::RngExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::stream::Stream;
 
 use super::connection::{Attempt, Connection};
 use super::upgrade::{Upgraded, upgrade};
 use super::{Address, Bounds, Place, RequestBody};
 use crate::metrics::UpstreamMetrics;
-use crate::stream::Stream;
 
 /// Between the probes of a server out of reach: doubling from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -100,21 +98,10 @@ impl Server {
 
     async fn connect(&self) -> Result<Stream, String> {
         let within = self.bounds.connect_timeout;
-        match timeout(within, self.open()).await {
+        match timeout(within, self.address.connect()).await {
             Ok(opened) => opened.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no connection within {within:?}")),
         }
-    }
-
-    async fn open(&self) -> io::Result<Stream> {
-        let (host, port) = self.address.host_and_port();
-        let stream = TcpStream::connect((host, port)).await?;
-        // Requests are small and awaited: they must not wait for more to send.
-        let _ = stream.set_nodelay(true);
-        Ok(match self.address.tls() {
-            Some(tls) => Stream::Tls(Box::new(tls.connect(host, stream).await?.into())),
-            None => Stream::Plain(stream),
-        })
     }
 
     /// Passes the server over until a probe reaches it.

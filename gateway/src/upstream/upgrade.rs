@@ -20,9 +20,9 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tollgate_runtime::stream::Stream;
 
 use super::connection::{MAX_BUFFER, MAX_HEAD, MAX_HEADERS, describe};
-use crate::stream::Stream;
 
 /// What a server answered to the upgrade.
 pub(super) enum Upgraded {

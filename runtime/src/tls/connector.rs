@@ -12,9 +12,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use super::TlsError;
+use super::{HandshakeError, TlsError};
+use crate::stream::Stream;
 
 /// What it takes to talk to servers under the certificates of this PEM file, and those issued under
 /// them.
@@ -55,10 +55,10 @@ impl Connector {
 
     /// Does a handshake with the server of this name or address. The caller says how long it may
     /// take.
-    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> Result<Stream, HandshakeError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        self.tls.connect(name, stream).await
+        Ok(Stream::Tls(Box::new(self.tls.connect(name, stream).await?.into())))
     }
 }
 

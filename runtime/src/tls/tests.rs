@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsConnector;
 
@@ -17,6 +18,11 @@ fn write_pair(folder: &TempDir) -> CertificateDer<'static> {
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     made.cert.der().clone()
+}
+
+fn settings(folder: &TempDir) -> TlsSettings {
+    let path = |name| folder.path().join(name);
+    TlsSettings { certificate_file: path("cert.pem"), key_file: path("key.pem") }
 }
 
 /// Whether a client that trusts only this certificate gets through.
@@ -35,8 +41,9 @@ async fn connects(acceptor: &Acceptor, trusted: &CertificateDer<'static>) -> boo
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     };
-    let server = async { acceptor.accept(listener.accept().await?.0).await };
-    let (client, _server): (io::Result<_>, io::Result<_>) = tokio::join!(client, server);
+    let server = async { acceptor.accept(listener.accept().await?.0, EVERY).await };
+    let (client, _server): (io::Result<_>, Result<_, HandshakeError>) =
+        tokio::join!(client, server);
     client.is_ok()
 }
 
@@ -44,10 +51,7 @@ async fn connects(acceptor: &Acceptor, trusted: &CertificateDer<'static>) -> boo
 async fn files_that_change_are_read_again_and_broken_ones_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let first = write_pair(&folder);
-    let settings = TlsSettings {
-        certificate_file: folder.path().join("cert.pem"),
-        key_file: folder.path().join("key.pem"),
-    };
+    let settings = settings(&folder);
     let acceptor = settings.open("gateway.tls").unwrap().unwrap();
     let life = Lifecycle::new();
     acceptor.watch(&life);
@@ -74,4 +78,44 @@ async fn files_that_change_are_read_again_and_broken_ones_change_nothing() {
     mode(0o600);
     tokio::time::sleep(EVERY * 2).await;
     assert!(connects(&acceptor, &third).await);
+}
+
+/// A listener and a connection to it.
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, listener.accept().await.unwrap().0)
+}
+
+#[tokio::test]
+async fn whoever_speaks_in_clear_is_said_to() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pair(&folder);
+    let acceptor = settings(&folder).open("iam.tls").unwrap().unwrap();
+    let (mut client, server) = pair().await;
+    client.write_all(b"POST /v1/call HTTP/1.1\r\nHost: iam\r\n\r\n").await.unwrap();
+    let refused = acceptor.accept(server, EVERY).await.unwrap_err();
+    assert!(matches!(refused, HandshakeError::InClear), "{refused}");
+
+    let connector = Connector::trusting(&folder.path().join("cert.pem")).unwrap();
+    let (client, mut server) = pair().await;
+    server.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    let refused = connector.connect("localhost", client).await.unwrap_err();
+    assert!(matches!(refused, HandshakeError::InClear), "{refused}");
+
+    // Whoever is gone without a word spoke neither.
+    let (client, server) = pair().await;
+    drop(client);
+    let refused = acceptor.accept(server, EVERY).await.unwrap_err();
+    assert!(matches!(refused, HandshakeError::Failed(_)), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_ends_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pair(&folder);
+    let acceptor = settings(&folder).open("iam.tls").unwrap().unwrap();
+    let (_client, server) = pair().await;
+    let refused = acceptor.accept(server, EVERY).await.unwrap_err();
+    assert!(matches!(refused, HandshakeError::TooSlow(_)), "{refused}");
 }

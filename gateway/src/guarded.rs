@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+use tollgate_runtime::stream::Stream;
 
-use super::Stream;
 use crate::seats::Seat;
 
 /// A client's connection and its seat.

@@ -1,7 +1,5 @@
-//! The connection under everything, with a client or with a server behind us: in clear or under
-//! TLS.
-
-mod guarded;
+//! The connection under everything, with whoever comes or with a server that we go to: in clear or
+//! under TLS. It adds nothing of its own to what it passes on.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,11 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-pub(crate) use guarded::Guarded;
-
 /// One connection.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub enum Stream {
     /// In clear, or behind a proxy that ends TLS.
     Plain(TcpStream),
     /// Under TLS. Boxed: a socket in clear shall not pay for it.
@@ -23,6 +19,7 @@ pub(crate) enum Stream {
 }
 
 impl AsyncRead for Stream {
+    #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -36,6 +33,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
+    #[inline]
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -47,6 +45,7 @@ impl AsyncWrite for Stream {
         }
     }
 
+    #[inline]
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -58,6 +57,7 @@ impl AsyncWrite for Stream {
         }
     }
 
+    #[inline]
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
@@ -65,6 +65,7 @@ impl AsyncWrite for Stream {
         }
     }
 
+    #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
@@ -72,6 +73,7 @@ impl AsyncWrite for Stream {
         }
     }
 
+    #[inline]
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),

@@ -7,12 +7,12 @@ cd "$(dirname "$0")/.."
 bin=${CARGO_TARGET_DIR:-target}/release
 data=$(mktemp -d)
 log=$data/log
-# Ports of its own: the default ones may be in use.
-port=${PORT:-18088}
-export TOLLGATE_GATEWAY__LISTEN=127.0.0.1:$port
-export TOLLGATE_GATEWAY__ADMIN_LISTEN=127.0.0.1:$((port + 1))
-export TOLLGATE_IAM__LISTEN=127.0.0.1:$((port + 2))
-export TOLLGATE_URL=http://127.0.0.1:$port/
+# An address of its own, by its process id: on 127.0.0.1 the ports may be in use, by another run of this, too.
+host=127.$((1 + $$ / 62500 % 250)).$((1 + $$ / 250 % 250)).$((1 + $$ % 250))
+export TOLLGATE_GATEWAY__LISTEN=$host:8088
+export TOLLGATE_GATEWAY__ADMIN_LISTEN=$host:8089
+export TOLLGATE_IAM__LISTEN=$host:8090
+export TOLLGATE_URL=http://$host:8088/
 
 "$bin/tollgate" --data-dir "$data/data" 2>"$log" &
 server=$!

@@ -1,7 +1,7 @@
 //! What an operation costs on each engine, in one run: questions over the link, changes a second of
 //! 1, 32 and 256 writers, and of three nodes that write at once.
 //!
-//! `cargo run --release -p tollgate-iam --example engines -- --cluster $(iam/tests/cassandra.sh start)`
+//! `cargo run --release -p tollgate-iam --example engines -- --cluster $TOLLGATE_CQL`, which `iam/tests/cassandra.sh` says
 //!
 //! The keyspaces are made with one copy and dropped in the end. The figures in
 //! `docs/PERFORMANCE.md` come from here.

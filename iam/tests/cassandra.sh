@@ -2,18 +2,22 @@
 # A Cassandra for tests, from Maven's jars, without Docker or root: one node, or three on 127.0.0.1 to 127.0.0.3.
 #
 #   cassandra.sh start [PORT [NODES]]   fetches it once, starts what is down of it, and prints its addresses
-#   cassandra.sh kill NODE              SIGKILL; `start` brings it back with its data
-#   cassandra.sh stop                   data and all
+#   cassandra.sh kill NODE              SIGKILL; `start PORT NODES` brings it back with its data
+#   cassandra.sh stop [PORT]            data and all
 #
-# Wants a Java 17 and, the first time, Maven (Debian: openjdk-17-jre-headless maven). The jars and the data lie in
-# ${XDG_CACHE_HOME:-~/.cache}/tollgate. Everything acknowledged outlives the process, not the machine.
+# Each port is a cluster of its own, so as many as there is memory for (0.7 GB a node) run beside each other. `start` takes
+# a free one if none is named, or 0; `kill` and `stop` mean the one that TOLLGATE_CQL names. PORT + 1 is taken, too.
+#
+# Wants a Java 17 and, the first time, Maven (Debian: openjdk-17-jre-headless maven). The jars, which all share, and the data
+# lie in ${XDG_CACHE_HOME:-~/.cache}/tollgate. Everything acknowledged outlives the process, not the machine.
 # CASSANDRA_JVM_OPTS are more options of the JVM; the default starts it in half the time and suits no measurement.
 set -euo pipefail
 
 version=5.0.8
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tollgate
 jars=$cache/cassandra-$version
-home=$cache/cassandra-test
+clusters=$cache/clusters
+otherwise="Any other Cassandra or ScyllaDB will do: export TOLLGATE_CQL=host:port"
 
 nodes=1
 
@@ -21,13 +25,17 @@ addresses() { seq -f '127.0.0.%g' "$nodes"; }
 
 die() { echo "cassandra.sh: $*" >&2; exit 1; }
 
-fetch() {
-    [ ! -d "$jars" ] || return 0
-    command -v mvn >/dev/null || die "Maven is missing: apt-get install maven"
+# Whole or not at all, and by one at a time.
+fetch() (
+    [ ! -d "$jars" ] || exit 0
     mkdir -p "$cache"
-    work=$(mktemp -d "$cache/fetch.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
-    cat >"$work/pom.xml" <<XML
+    exec 9>>"$cache/lock"
+    flock -n 9 || { echo "cassandra.sh: somebody else fetches the jars" >&2; flock 9; }
+    [ ! -d "$jars" ] || exit 0
+    command -v mvn >/dev/null || die "Maven is missing: apt-get install maven. $otherwise"
+    rm -rf "$jars.part"
+    mkdir "$jars.part"
+    cat >"$jars.part/pom.xml" <<XML
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion><packaging>pom</packaging>
   <groupId>tollgate</groupId><artifactId>jars</artifactId><version>1</version>
@@ -36,16 +44,17 @@ fetch() {
   </dependency></dependencies>
 </project>
 XML
-    (cd "$work" && mvn -B -q dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=lib) >&2 ||
-        die "Maven could not fetch the jars"
-    mv -T "$work/lib" "$jars"
-}
+    (cd "$jars.part" && mvn -B -q dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=lib) >&2 ||
+        die "Maven could not fetch the jars: let it reach Maven Central or a mirror of it (~/.m2/settings.xml). $otherwise"
+    mv -T "$jars.part/lib" "$jars"
+    rm -r "$jars.part"
+)
 
 find_java() {
     for java in "${JAVA_HOME:-}/bin/java" "$(command -v java)" /usr/lib/jvm/java-17-openjdk-*/bin/java; do
-        if [ -x "$java" ] && "$java" -version 2>&1 | grep -q 'version "17\.'; then echo "$java"; return; fi
+        if [ -x "$java" ] && "$java" -version 2>&1 | grep -q 'version "17\.'; then return; fi
     done
-    die "there is no Java 17: apt-get install openjdk-17-jre-headless"
+    die "there is no Java 17: apt-get install openjdk-17-jre-headless, or name one in JAVA_HOME. $otherwise"
 }
 
 # The pid of a node, while that is still the process that serves its folder.
@@ -96,8 +105,7 @@ XML
 }
 
 launch() {
-    local node=$1 folder=$home/$1 java module options=()
-    java=$(find_java)
+    local node=$1 folder=$home/$1 module options=()
     for module in java.base/{java.io,java.lang,java.lang.module,java.lang.reflect,java.nio,java.util,java.util.concurrent} \
         java.base/{java.util.concurrent.atomic,jdk.internal.loader,jdk.internal.math,jdk.internal.module,jdk.internal.ref} \
         java.base/{jdk.internal.reflect,jdk.internal.util.jar,sun.nio.ch} jdk.management/com.sun.management.internal; do
@@ -118,6 +126,7 @@ launch() {
         -Dcassandra.initial_token=$((node - 1))000000000000000000 \
         ${CASSANDRA_JVM_OPTS--XX:TieredStopAtLevel=1} -cp "$folder/conf:$jars/*" \
         org.apache.cassandra.service.CassandraDaemon >"$folder/log" 2>&1 </dev/null &
+    disown
     echo $! >"$folder/pid"
     # Until its exec the child is still this script.
     until pid "$node" >/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
@@ -135,49 +144,76 @@ settled() {
     done
 }
 
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A free port, by a folder that nobody else makes. Linux gives connections higher ones.
+reserve() {
+    local port
+    mkdir -p "$clusters"
+    for _ in {1..100}; do
+        port=$((20000 + RANDOM % 5000 * 2))
+        if ! listens "$port" && ! listens $((port + 1)) && mkdir "$clusters/$port" 2>/dev/null; then
+            echo "$port"
+            return
+        fi
+    done
+    die "no folder for a free port could be made in $clusters: name a port"
+}
+
 start() {
-    local port=${1:-9042} node
+    local port=${1:-0} node deadline
     nodes=${2:-1}
     fetch
+    find_java
+    [ "$port" != 0 ] || port=$(reserve)
+    home=$clusters/$port
+    # Whatever goes wrong leaves no process.
+    trap end_all EXIT
     for node in $(seq "$nodes"); do
         if ! pid "$node" >/dev/null; then
-            ! answers "$node" "$port" || die "something else answers CQL on 127.0.0.$node:$port"
+            ! answers "$node" "$port" || die "something else answers CQL on 127.0.0.$node:$port: name another port, or none"
             configure "$node" "$port"
             launch "$node"
         fi
     done
+    deadline=$((SECONDS + 120))
     until settled "$port"; do
         for node in $(seq "$nodes"); do
-            if ! pid "$node" >/dev/null || [ "$SECONDS" -gt 120 ]; then
+            if ! pid "$node" >/dev/null || [ "$SECONDS" -gt "$deadline" ]; then
                 tail -n 20 "$home/$node/log" >&2
-                die "it does not answer on 127.0.0.$node:$port: see $home/$node/log"
+                die "it does not answer on 127.0.0.$node:$port. $home/$node/log should say why;" \
+                    "\`$0 stop $port\` removes it, and \`$0 start\` tries another port. $otherwise"
             fi
         done
         sleep 0.2
     done
+    trap - EXIT
     addresses | sed "s/\$/:$port/" | paste -sd,
 }
 
-kill_node() {
+# The cluster of a port, or that of TOLLGATE_CQL.
+choose() {
+    local port=${1:-}
+    [[ -n $port || ! ${TOLLGATE_CQL:-} =~ ^127\.0\.0\.1:([0-9]+) ]] || port=${BASH_REMATCH[1]}
+    home=$clusters/$port
+    [[ -n $port && -d $home ]] || die "which port? There are: $(ls "$clusters" 2>/dev/null | xargs)"
+}
+
+end_node() {
     local pid
-    pid=$(pid "$1") || die "node $1 is not running"
-    kill -9 "$pid"
+    pid=$(pid "$1") || return 0
+    kill -9 "$pid" || true
     while [ -d "/proc/$pid" ]; do sleep 0.02; done
 }
 
-stop() {
-    local folder pid
-    for folder in "$home"/*/; do
-        if pid=$(pid "$(basename "$folder")"); then
-            kill "$pid"
-            while [ -d "/proc/$pid" ]; do sleep 0.1; done
-        fi
-    done
-    rm -rf "$home"
+end_all() {
+    local folder
+    for folder in "$home"/*/; do end_node "$(basename "$folder")"; done
 }
 
 case ${1:-} in
-    start | stop) "$@" ;;
-    kill) kill_node "$2" ;;
+    start) shift; start "$@" ;;
+    kill) choose; pid "$2" >/dev/null || die "node $2 is not running"; end_node "$2" ;;
+    stop) choose "${2:-}"; end_all; rm -rf "$home" ;;
     *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" ;;
 esac

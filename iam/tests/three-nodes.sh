@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-trap 'iam/tests/cassandra.sh stop' EXIT
-TOLLGATE_CQL=$(iam/tests/cassandra.sh start 9842 3)
+TOLLGATE_CQL=$(iam/tests/cassandra.sh start 0 3)
 export TOLLGATE_CQL
+trap 'iam/tests/cassandra.sh stop' EXIT
 cargo test --locked -p tollgate-iam --test cluster -- --ignored --nocapture
 cargo test --locked -p tollgate-iam --lib -- cql::

@@ -59,8 +59,8 @@ pub(crate) async fn schema_turn() -> MutexGuard<'static, ()> {
 fn cluster() -> String {
     std::env::var(CLUSTER).unwrap_or_else(|_| {
         panic!(
-            "this test needs a Cassandra or ScyllaDB: {CLUSTER}=$(iam/tests/cassandra.sh start) \
-             cargo test …"
+            "this test needs a Cassandra or ScyllaDB: \
+             export {CLUSTER}=$(iam/tests/cassandra.sh start)"
         )
     })
 }

@@ -70,7 +70,8 @@ impl Way {
 fn cluster() -> anyhow::Result<String> {
     std::env::var(CLUSTER).with_context(|| {
         format!(
-            "this test needs a Cassandra or ScyllaDB: {CLUSTER}=$(iam/tests/cassandra.sh start)"
+            "this test needs a Cassandra or ScyllaDB: \
+             export {CLUSTER}=$(iam/tests/cassandra.sh start)"
         )
     })
 }

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -20,6 +20,8 @@ use tollgate_runtime::config::{self, Flags};
 use tollgate_runtime::files::write_new_secret;
 use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
+
+use super::program;
 
 /// Names a Cassandra or `ScyllaDB`, `host:port`.
 const CLUSTER: &str = "TOLLGATE_CQL";
@@ -81,7 +83,7 @@ pub(super) struct Deployment {
     pub(super) way: Way,
     keyspace: String,
     folder: TempDir,
-    binary: PathBuf,
+    program: PathBuf,
 }
 
 impl Deployment {
@@ -89,18 +91,13 @@ impl Deployment {
         let folder = tempfile::tempdir()?;
         write_new_secret(&folder.path().join("secret"), SECRET)?;
         write_new_secret(&folder.path().join("seal"), &"5".repeat(64))?;
-        // Beside this very test: whoever runs all tests has it built.
-        let test = std::env::current_exe()?;
-        let built = test.parent().and_then(Path::parent).context("no folder")?;
-        let binary = built.join("tollgate-iam");
-        ensure!(binary.exists(), "cargo build -p tollgate-iam: {} is missing", binary.display());
         let keyspace = format!("e2e{}", Uuid::new_v4().simple());
-        Ok(Self { way: Way::open().await?, keyspace, folder, binary })
+        Ok(Self { way: Way::open().await?, keyspace, folder, program: program::iam()? })
     }
 
     /// Starts a node of IAM that keeps its cache in a folder of this name.
     pub(super) fn node(&self, name: &str) -> anyhow::Result<Node> {
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new(&self.program);
         command
             .current_dir(self.folder.path())
             .args(["--listen", "127.0.0.1:0", "--data-dir", name, "--bootstrap-mode", "bootstrap"])

@@ -1,0 +1,59 @@
+//! The program of a node of IAM: beside this very test, where cargo puts it when it builds all
+//! tests. When it builds those of this package alone it leaves there what was, or nothing, and no
+//! test may pass or fail by the code of yesterday.
+
+use std::fs::read_to_string;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+/// Where it is; an error if it is not what the sources make.
+pub(super) fn iam() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let built = test.parent().and_then(Path::parent).context("no folder")?;
+    let program = built.join("tollgate-iam");
+    check(&program).context("run `cargo build -p tollgate-iam`, or all tests")?;
+    Ok(program)
+}
+
+/// Refuses a program that is older than one of the files that it was made of, which cargo has
+/// written down beside it.
+fn check(program: &Path) -> anyhow::Result<()> {
+    let rule = program.with_extension("d");
+    let rule = read_to_string(&rule).with_context(|| rule.display().to_string())?;
+    let (_, sources) = rule.split_once(": ").context("no rule of make")?;
+    let built = program.metadata().and_then(|it| it.modified()).context("the program")?;
+    // A space in a path has a backslash before it.
+    for source in sources.trim_end().replace("\\ ", "\0").split(' ') {
+        let source = PathBuf::from(source.replace('\0', " "));
+        let changed = source.metadata().and_then(|it| it.modified());
+        let changed = changed.with_context(|| source.display().to_string())?;
+        ensure!(changed <= built, "{} is older than {}", program.display(), source.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_that_is_older_than_its_sources_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str, age: u64| {
+        std::fs::write(path(name), text).unwrap();
+        let file = std::fs::File::options().write(true).open(path(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(age)).unwrap();
+    };
+    let check = || check(&path("program")).map_err(|error| format!("{error:#}"));
+    let places = [path("program"), path("a file.rs"), path("other.rs")];
+    let [program, spaced, other] = places.map(|it| it.display().to_string().replace(' ', "\\ "));
+    assert!(check().unwrap_err().contains("program.d"), "nothing was built");
+    write("program.d", &format!("{program}: {spaced} {other}\n"), 1);
+    write("a file.rs", "", 2);
+    write("other.rs", "", 3);
+    assert!(check().unwrap_err().contains("the program"), "it was removed");
+    write("program", "", 3);
+    assert_eq!(check(), Ok(()));
+    write("a file.rs", "", 4);
+    assert!(check().unwrap_err().contains("is older than"), "a source has changed");
+    std::fs::remove_file(path("a file.rs")).unwrap();
+    assert!(check().unwrap_err().contains("a file.rs"), "a source was moved");
+}

@@ -20,9 +20,14 @@ use crate::config::{LogFormat, LogSettings};
 #[error("log.level: {0}")]
 pub struct InvalidLevel(#[from] tracing_subscriber::filter::ParseError);
 
+/// What holds where `log.level` says nothing else. The driver of the cluster tells of each attempt
+/// in words of its own, several lines a second while the cluster is away; what an operator must
+/// know of it is said by us, once.
+const UNLESS_NAMED: &str = "error,scylla=off";
+
 /// Checks `log.level`.
 pub fn check(settings: &LogSettings) -> Result<(), InvalidLevel> {
-    EnvFilter::try_new(&settings.level)?;
+    filter(settings)?;
     Ok(())
 }
 
@@ -43,8 +48,7 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.level)?;
-    let builder = lines::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = lines::fmt().with_env_filter(filter(settings)?).with_writer(writer);
     let builder = if plain { builder.with_ansi(false) } else { builder };
     Ok(match settings.format {
         LogFormat::Text => {
@@ -62,6 +66,10 @@ where
             Box::new(builder.map_writer(VisibleJson).finish())
         }
     })
+}
+
+fn filter(settings: &LogSettings) -> Result<EnvFilter, InvalidLevel> {
+    Ok(EnvFilter::try_new(format!("{UNLESS_NAMED},{}", settings.level))?)
 }
 
 /// Writes what cannot be seen as escapes.
@@ -136,19 +144,24 @@ mod tests {
 
     use super::*;
 
-    /// The line that an event with this text in all of its places makes.
-    fn line(format: LogFormat, text: &str) -> String {
+    /// What is written of what `log` says.
+    fn written(format: LogFormat, level: &str, log: impl FnOnce()) -> String {
         let written = Arc::new(Mutex::new(Vec::new()));
-        let settings = LogSettings { format, level: "debug".to_owned() };
+        let settings = LogSettings { format, level: level.to_owned() };
         let subscriber = subscriber(&settings, true, {
             let written = Arc::clone(&written);
             move || Shared(Arc::clone(&written))
         });
-        tracing::subscriber::with_default(subscriber.unwrap(), || {
-            tracing::debug!(conn.id = %text, other = text, debug = ?Some(text), "a {text}");
-        });
+        tracing::subscriber::with_default(subscriber.unwrap(), log);
         let written = std::mem::take(&mut *written.lock().unwrap());
         String::from_utf8(written).unwrap()
+    }
+
+    /// The line that an event with this text in all of its places makes.
+    fn line(format: LogFormat, text: &str) -> String {
+        written(format, "debug", || {
+            tracing::debug!(conn.id = %text, other = text, debug = ?Some(text), "a {text}");
+        })
     }
 
     struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -161,6 +174,27 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn the_driver_of_the_cluster_speaks_where_it_is_named() {
+        let check = |level: &str, expect: &[&str]| {
+            let said = written(LogFormat::Text, level, || {
+                tracing::error!("our error");
+                tracing::info!("our news");
+                tracing::error!(target: "scylla::cluster", "its error");
+                tracing::debug!(target: "scylla_cql::frame", "its details");
+            });
+            assert_eq!(said.lines().count(), expect.len(), "{level}: {said}");
+            assert!(expect.iter().all(|line| said.contains(line)), "{level}: {said}");
+        };
+        check("", &["our error"]);
+        check("off", &[]);
+        check("info", &["our error", "our news"]);
+        check("trace", &["our error", "our news"]);
+        check("info,scylla=warn", &["our error", "our news", "its error"]);
+        check("info,scylla=debug", &["our error", "our news", "its error", "its details"]);
+        check("scylla::cluster=info", &["our error", "its error"]);
     }
 
     #[test]

@@ -101,9 +101,14 @@ pub struct Report {
     pub problems: Vec<Problem>,
 }
 
-/// Looks at everything.
+/// Looks at everything. Where others write too, the state is made anew up to here, and what they
+/// write meanwhile is not looked at.
 pub async fn verify(journal: &dyn Journal, state: &State, seal: &Seal) -> Report {
     let mut walk = Walk::begin(journal, seal).await;
+    if journal.is_shared() {
+        // What stops it is found again, and named.
+        walk.until = replay::catch_up(journal, state, seal).await.ok();
+    }
     // Where a broken position ends the journal must not end the walk.
     let position = on_thread(state, |state| Ok(state.view()?.position().clone())).await;
     let end = position.as_ref().map_or(Seq(0), |position| position.seq);
@@ -127,6 +132,8 @@ struct Walk<'a> {
     /// The newest entry that was looked at, and its seal as it stands there.
     at: Seq,
     head: Hash,
+    /// The last one to look at, if others go on to write.
+    until: Option<Seq>,
     /// What the entries add up to, as long as each can be applied.
     made: Option<State>,
     snapshot: Option<Position>,
@@ -152,7 +159,8 @@ impl<'a> Walk<'a> {
             }
         };
         let (at, head) = base.map_or_else(Default::default, |base| (base.seq, base.head));
-        let mut walk = Self { journal, seal, base: at, at, head, made: None, snapshot, problems };
+        let mut walk =
+            Self { journal, seal, base: at, at, head, until: None, made: None, snapshot, problems };
         walk.begin_state().await;
         walk
     }
@@ -188,8 +196,11 @@ impl<'a> Walk<'a> {
         let mut limit = BATCH;
         while self.problems.len() < MAX_PROBLEMS {
             match self.journal.read(self.at, limit).await {
-                Ok(rows) if rows.is_empty() => return,
-                Ok(rows) => {
+                Ok(mut rows) => {
+                    rows.retain(|row| self.until.is_none_or(|until| row.seq <= until));
+                    if rows.is_empty() {
+                        return;
+                    }
                     self.apply(&rows);
                     limit = BATCH;
                 }

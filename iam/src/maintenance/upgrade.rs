@@ -70,7 +70,10 @@ async fn in_cluster(settings: &IamSettings) -> Result<Raised, MaintenanceError> 
     let journal = journal.map_err(unusable)?;
     let state = State::in_memory().map_err(|error| unusable(error.into()))?;
     replay::catch_up(&journal, &state, &seal).await.map_err(unusable)?;
-    check_nodes(&journal, settings).await?;
+    let stands = state.view().map(|view| view.position().format);
+    if stands.map_err(|error| unusable(error.into()))? < Format::NEWEST {
+        check_nodes(&journal, settings).await?;
+    }
     raise(&journal, &state, &seal).await.map_err(unusable)
 }
 

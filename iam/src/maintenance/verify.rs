@@ -56,7 +56,6 @@ type Found = (Vec<String>, bool);
 async fn look_into_cluster(settings: &IamSettings) -> Result<Found, MaintenanceError> {
     use super::on_cluster;
     use crate::journal::cql::{Access, Cql};
-    use crate::journal::replay;
     use crate::state::State;
 
     settings.check_cql()?;
@@ -66,8 +65,6 @@ async fn look_into_cluster(settings: &IamSettings) -> Result<Found, MaintenanceE
     let opened = Cql::open(&settings.cql, &access, &settings.data_dir, None).await;
     let journal = opened.map_err(unusable)?;
     let state = State::in_memory().map_err(|error| unusable(error.into()))?;
-    // What stops it is found again, and named.
-    let _ = replay::catch_up(&journal, &state, &seal).await;
     let report = verify::verify(&journal, &state, &seal).await;
     tell(&report, &journal, &format!("keyspace {}", settings.cql.keyspace))
 }

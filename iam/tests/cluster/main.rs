@@ -9,6 +9,8 @@ mod harness;
 mod program;
 #[path = "../rim/older.rs"]
 mod older;
+#[path = "../../src/journal/cql/tests/proxy.rs"]
+mod proxy;
 mod keyspace;
 mod nodes;
 mod claims;

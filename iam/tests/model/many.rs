@@ -132,6 +132,6 @@ fn say(line: &str) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "says how long a test runs; it configures nothing")]
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }

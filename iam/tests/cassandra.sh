@@ -196,7 +196,7 @@ choose() {
     local port=${1:-}
     [[ -n $port || ! ${TOLLGATE_CQL:-} =~ ^127\.0\.0\.1:([0-9]+) ]] || port=${BASH_REMATCH[1]}
     home=$clusters/$port
-    [[ -n $port && -d $home ]] || die "which port? There are: $(ls "$clusters" 2>/dev/null | xargs)"
+    [[ -n $port && -d $home ]] || die "which port? There are: $(ls -m "$clusters" 2>/dev/null)"
 }
 
 end_node() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ed25519_dalek::{SigningKey as PrivateKey, VerifyingKey};
 use secrecy::SecretString;
+use tollgate_proto::iam::Actor;
 use tollgate_proto::ids::{JournalId, SessionId, UserId, WorkspaceId};
 use tollgate_proto::jwt::{
     self, Claims, Expect, Jwk, Jwks, KeyName, Minter, TokenError, TokenKind, Verified,
@@ -67,8 +68,8 @@ pub struct Issued {
     pub token: SecretString,
     /// The end.
     pub expires_s: u64,
-    /// The key that signed it.
-    pub signed_by: KeyName,
+    /// Whose it is.
+    pub actor: Actor,
 }
 
 impl Tokens {
@@ -123,7 +124,8 @@ impl Tokens {
         };
         let kind = if minted.is_some() { TokenKind::Minted } else { TokenKind::Session };
         let token = jwt::sign(kind, key.name, &private, &claims);
-        Ok(Issued { token: SecretString::from(token), expires_s, signed_by: key.name })
+        let actor = claims.actor(key.name);
+        Ok(Issued { token: SecretString::from(token), expires_s, actor })
     }
 
     /// What a token says, if it is one of ours and in force.

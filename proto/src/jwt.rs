@@ -12,6 +12,7 @@ use ed25519_dalek::{Signature, Signer};
 pub use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
+use crate::iam::{Actor, Credential, Identity, SignedSession};
 pub use crate::ids::KeyName;
 use crate::ids::{JournalId, Seq, SessionId, UserId, WorkspaceId};
 use crate::json::{Limits, Object};
@@ -95,6 +96,27 @@ impl Claims {
         match self.exp.checked_sub(self.iat) {
             Some(life) if life <= expect.max_life => Ok(()),
             _ => Err(TokenError::Time),
+        }
+    }
+
+    /// Whose token it is, if that key has signed it.
+    pub fn actor(&self, signed_by: KeyName) -> Actor {
+        let session = SignedSession { id: self.jti, signed_by };
+        let credential = match self.act {
+            None => Credential::Session(session),
+            Some(by) => Credential::Minted { session, by: by.sub, epoch: by.ae },
+        };
+        Actor { user: self.sub, credential, auth_epoch: self.ae }
+    }
+
+    /// What it stands for, if that key has signed it, with what only IAM knows of the user.
+    pub fn identity(&self, signed_by: KeyName, authz_epoch: u64) -> Identity {
+        Identity {
+            actor: self.actor(signed_by),
+            authz_epoch,
+            default_workspace: self.default_workspace.clone(),
+            expires_at_ms: Some(self.exp.saturating_mul(1_000)),
+            user_context: self.user_context.clone(),
         }
     }
 }

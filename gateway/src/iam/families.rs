@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tollgate_proto::iam::{Actor, Credential, Identity, Mark, SignedSession};
+use tollgate_proto::iam::{Actor, Identity, Mark};
 use tollgate_proto::ids::{JournalId, KeyName, UserId, WorkspaceId};
 use tollgate_proto::jwt::{Claims, Expect, LEEWAY, Minter, Unverified};
 use tollgate_runtime::clock::SharedClock;
@@ -128,19 +128,7 @@ impl<'a> Token<'a> {
 
     /// Whom IAM takes it for, if it does.
     fn identity(&self, authz_epoch: u64) -> Identity {
-        let claims = &self.claims;
-        let session = SignedSession { id: claims.jti, signed_by: self.form.key() };
-        let credential = match claims.act {
-            None => Credential::Session(session),
-            Some(by) => Credential::Minted { session, by: by.sub, epoch: by.ae },
-        };
-        Identity {
-            actor: Actor { user: claims.sub, credential, auth_epoch: claims.ae },
-            authz_epoch,
-            default_workspace: claims.default_workspace.clone(),
-            expires_at_ms: Some(claims.exp.saturating_mul(1_000)),
-            user_context: claims.user_context.clone(),
-        }
+        self.claims.identity(self.form.key(), authz_epoch)
     }
 }
 

@@ -1,9 +1,7 @@
 //! What the gateway asks for every connection and call: whose is this, and may it.
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::{
-    Actor, Check, Claim, Confirmed, Credential, Decision, Identity, SignedSession,
-};
+use tollgate_proto::iam::{Actor, Check, Claim, Confirmed, Credential, Decision, Identity};
 use tollgate_proto::key::{self, Shape};
 
 use super::{Context, caller};
@@ -71,21 +69,8 @@ fn authenticate_token(
         tracing::debug!(%error, "a token was refused");
         Refused::Unauthenticated("an unacceptable token")
     })?;
-    let claims = verified.claims;
-    let session = SignedSession { id: claims.jti, signed_by: verified.key };
-    let credential = match claims.act {
-        None => Credential::Session(session),
-        Some(by) => Credential::Minted { session, by: by.sub, epoch: by.ae },
-    };
-    let actor = Actor { user: claims.sub, credential, auth_epoch: claims.ae };
-    let user = check_entry(view, &actor, now_ms)?;
-    Ok(Identity {
-        actor,
-        authz_epoch: user.authz_epoch,
-        default_workspace: claims.default_workspace,
-        expires_at_ms: Some(claims.exp.saturating_mul(1_000)),
-        user_context: claims.user_context,
-    })
+    let user = check_entry(view, &verified.claims.actor(verified.key), now_ms)?;
+    Ok(verified.claims.identity(verified.key, user.authz_epoch))
 }
 
 /// The user behind an actor who is live and has anywhere to go.

@@ -2,7 +2,6 @@
 //! with a context that backends get to see and no decision looks at.
 
 use tollgate_proto::capability::Capability;
-use tollgate_proto::iam::{Actor, Credential, SignedSession};
 use tollgate_proto::ids::{SessionId, WorkspaceId};
 use tollgate_proto::json::{Limits, Object};
 use tollgate_proto::jwt::Minter;
@@ -58,15 +57,6 @@ pub(super) fn mint(
         minted: Some(Minted { by: Minter { sub: minter.id, ae: minter.auth_epoch }, user_context }),
     };
     let issued = context.tokens.issue(&view, &session, request.now_ms / 1_000)?;
-    let opened = Actor {
-        user: session.user,
-        credential: Credential::Minted {
-            session: SignedSession { id: session.id, signed_by: issued.signed_by },
-            by: minter.id,
-            epoch: minter.auth_epoch,
-        },
-        auth_epoch: session.auth_epoch,
-    };
     tracing::info!(
         operation = "mint-token",
         user = %subject.user.id,
@@ -75,7 +65,7 @@ pub(super) fn mint(
         request.id = %request.id,
         "done"
     );
-    Ok(Answered { reply: session::disclose(&issued), opened: Some(opened), ..Answered::default() })
+    Ok(session::disclose(issued))
 }
 
 /// The user that a token is for; without a name, the caller. That there is none is said only to

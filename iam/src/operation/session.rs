@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
-use tollgate_proto::iam::{Actor, Credential, Reply, SignedSession};
+use tollgate_proto::iam::Reply;
 use tollgate_proto::ids::{SessionId, WorkspaceId};
 
 use super::rehash::{self, Verified};
@@ -50,13 +50,13 @@ pub(super) async fn login(
     if opened.is_err() {
         until_step(begun).await;
     }
-    let (issued, actor) = settle(attempt, opened)?;
+    let issued = settle(attempt, opened)?;
     if let (Some(user), Some(kept)) = (user, kept)
         && context.passwords.is_outdated(&kept)
     {
         rehash::later(context, Verified { user: user.id, password, kept });
     }
-    Ok(Answered { reply: disclose(&issued), opened: Some(actor), ..Answered::default() })
+    Ok(disclose(issued))
 }
 
 /// Waits for the end of the step that is on.
@@ -68,13 +68,14 @@ async fn until_step(begun: Instant) {
     tokio::time::sleep_until(end).await;
 }
 
-/// The reply that holds a token.
-pub(super) fn disclose(issued: &Issued) -> Reply {
-    Reply {
+/// The answer that holds a token.
+pub(super) fn disclose(issued: Issued) -> Answered {
+    let reply = Reply {
         jwt: Some(issued.token.expose_secret().to_owned().into()),
         jwt_expires: Some(times::format(issued.expires_s * 1_000)),
         ..Reply::default()
-    }
+    };
+    Answered { reply, opened: Some(issued.actor), ..Answered::default() }
 }
 
 /// The checks behind the password, on the state as it is after the hash.
@@ -83,7 +84,7 @@ fn open_session(
     request: &Request,
     checked: &User,
     workspace: Option<&str>,
-) -> Result<(Issued, Actor), Refused> {
+) -> Result<Issued, Refused> {
     let view = context.state.view()?;
     let user = state::user(&view, checked.id)?
         .filter(|user| user.is_live() && user.auth_epoch == checked.auth_epoch)
@@ -100,14 +101,7 @@ fn open_session(
         id: SessionId(draw::uuid()?),
         minted: None,
     };
-    let issued = context.tokens.issue(&view, &session, request.now_ms / 1_000)?;
-    let signed = SignedSession { id: session.id, signed_by: issued.signed_by };
-    let actor = Actor {
-        user: session.user,
-        credential: Credential::Session(signed),
-        auth_epoch: session.auth_epoch,
-    };
-    Ok((issued, actor))
+    context.tokens.issue(&view, &session, request.now_ms / 1_000)
 }
 
 /// The workspace of a session: the one asked for, if the user may use it; else the home.

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use tollgate_proto::iam::{Client, Moved};
+use tollgate_proto::iam::{Client, Credential, Moved, SignedSession};
 use tollgate_proto::ids::{Seq, SessionId};
 use tollgate_proto::jwt::{self, Jwk, SigningKey, TokenKind};
 use uuid::Uuid;

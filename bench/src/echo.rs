@@ -1,8 +1,6 @@
 //! The cost of a call: Tollgate beside a bare echo server, as it is tuned and as it comes.
 
-use std::time::Duration;
-
-use crate::common::Common;
+use crate::common::{Calls, Common};
 use crate::frame::{Content, Frames};
 use crate::load::{self, Sample, Shape};
 use crate::measure::{allow_sockets, at_least_one};
@@ -23,15 +21,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,16",
           value_parser = clap::value_parser!(u64).range(1..=64))]
     depth: Vec<u64>,
-    /// How often each server is measured.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = at_least_one)]
-    rounds: usize,
-    /// How long each measurement takes.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
-    /// How long the frame of a call is.
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    bytes: usize,
+    #[command(flatten)]
+    calls: Calls,
     /// What the request holds.
     #[arg(long, value_enum, default_value_t = Content::Text)]
     content: Content,
@@ -44,19 +35,14 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
     allow_sockets(args.connections)?;
     let mut rows = Vec::new();
     for depth in &args.depth {
-        let shape = Shape {
-            connections: args.connections,
-            depth: *depth,
-            time: Duration::from_secs(args.seconds),
-        };
+        let shape = Shape { connections: args.connections, depth: *depth, time: args.calls.time() };
         let measure = async |(arm, _)| {
             let server = Server::start(arm, args.common.server(), placement).await?;
-            load::run(&server, &Frames::new(arm, args.bytes, args.content), shape).await
+            load::run(&server, &Frames::new(arm, args.calls.bytes, args.content), shape).await
         };
-        rows.extend(reckon(*depth, &Rounds::run(args.rounds, &ARMS, measure).await?));
+        rows.extend(reckon(*depth, &Rounds::run(args.calls.rounds, &ARMS, measure).await?));
     }
-    let (connections, bytes, rounds, seconds) =
-        (args.connections, args.bytes, args.rounds, args.seconds);
+    let (connections, Calls { rounds, seconds, bytes }) = (args.connections, args.calls);
     let head = format!(
         "{connections} connections, frames of {bytes} bytes, {rounds} rounds of {seconds} s; {placement}"
     );

@@ -13,7 +13,7 @@ use anyhow::Context;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::common::Common;
+use crate::common::{Calls, Common};
 use crate::frame::{Content, Frames};
 use crate::load::{self, Shape, Shared, WARM_UP};
 use crate::measure::{allow_sockets, at_least_one, cpu_time, quiet_memory};
@@ -42,15 +42,8 @@ pub(crate) struct Args {
     /// The part of the server's time that sign-ins shall take, in hundredths.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u8).range(1..=90))]
     share: u8,
-    /// How often each is measured.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = at_least_one)]
-    rounds: usize,
-    /// How long each measurement takes.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
-    /// How long the frame of a call is.
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    bytes: usize,
+    #[command(flatten)]
+    calls: Calls,
     #[command(flatten)]
     common: Common,
 }
@@ -86,7 +79,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
             Part::Flooded => flooded(&server, args).await,
         }
     };
-    let rounds = Rounds::run(args.rounds, &PARTS, measure).await?;
+    let rounds = Rounds::run(args.calls.rounds, &PARTS, measure).await?;
     let row = |name: &str, of: fn(Sample) -> f64, is_compared: bool| {
         let ratio = rounds.within(|[alone, flooded]| of(flooded) / of(alone));
         Row {
@@ -104,7 +97,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
         // Near 1 the generator is the limit, and rates say little.
         row("part of its time that the generator ran", |s| s.calls.busy, false),
     ];
-    let Args { connections, depth, bytes, rounds, seconds, share, .. } = args;
+    let Args { connections, depth, share, calls: Calls { rounds, seconds, bytes }, .. } = args;
     let head = format!(
         "{connections} connections, depth {depth}, frames of {bytes} bytes, sign-ins for {share} % of its time, \
          {rounds} rounds of {seconds} s; {placement}"
@@ -113,9 +106,9 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
 }
 
 fn calls(args: &Args) -> (Frames, Shape) {
-    let time = Duration::from_secs(args.seconds);
+    let time = args.calls.time();
     let shape = Shape { connections: args.connections, depth: args.depth, time };
-    (Frames::new(Arm::Tollgate, args.bytes, Content::Text), shape)
+    (Frames::new(Arm::Tollgate, args.calls.bytes, Content::Text), shape)
 }
 
 async fn alone(server: &Server, args: &Args) -> anyhow::Result<Sample> {

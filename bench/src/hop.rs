@@ -3,9 +3,7 @@
 //!
 //! Many sockets show the CPU a call, one socket with one call the time that the gateway adds.
 
-use std::time::Duration;
-
-use crate::common::Common;
+use crate::common::{Calls, Common};
 use crate::frame::{Content, Frames};
 use crate::load::{self, Sample, Shape};
 use crate::measure::{allow_sockets, at_least_one};
@@ -20,15 +18,8 @@ pub(crate) struct Args {
     /// How many sockets carry calls when CPU is measured.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     connections: usize,
-    /// How often each server is measured.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = at_least_one)]
-    rounds: usize,
-    /// How long each measurement takes.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
-    /// How long the frame of a call is.
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    bytes: usize,
+    #[command(flatten)]
+    calls: Calls,
     #[command(flatten)]
     common: Common,
 }
@@ -47,8 +38,8 @@ const PARTS: [(Part, &str); 3] =
 pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()> {
     allow_sockets(2 * args.connections)?;
     let measure = async |connections| {
-        let shape = Shape { connections, depth: 1, time: Duration::from_secs(args.seconds) };
-        Rounds::run(args.rounds, &PARTS, async |(part, _)| {
+        let shape = Shape { connections, depth: 1, time: args.calls.time() };
+        Rounds::run(args.calls.rounds, &PARTS, async |(part, _)| {
             measure(args, placement, shape, part).await
         })
         .await
@@ -65,8 +56,7 @@ pub(crate) async fn run(args: &Args, placement: Placement) -> anyhow::Result<()>
         row("gateway CPU, us a call", &many, |s| s.cpu, ("tollgate / (echo + client)", cpu)),
         row("one call at a time: p50, us", &one, |s| s.p50, ("(tollgate - client) / echo", time)),
     ];
-    let (connections, bytes, rounds, seconds) =
-        (args.connections, args.bytes, args.rounds, args.seconds);
+    let (connections, Calls { rounds, seconds, bytes }) = (args.connections, args.calls);
     let head = format!(
         "{connections} connections, frames of {bytes} bytes, {rounds} rounds of {seconds} s; {placement}"
     );
@@ -79,7 +69,7 @@ async fn measure(
     shape: Shape,
     part: Part,
 ) -> anyhow::Result<Sample> {
-    let frames = |arm| Frames::new(arm, args.bytes, Content::Text);
+    let frames = |arm| Frames::new(arm, args.calls.bytes, Content::Text);
     match part {
         Part::Echo => {
             let server = Server::start(Arm::Bare, None, placement).await?;
@@ -87,7 +77,7 @@ async fn measure(
         }
         Part::Client => {
             let service = Server::start(Arm::Upstream, None, placement).await?;
-            upstream::ask(&service, args.bytes, shape).await
+            upstream::ask(&service, args.calls.bytes, shape).await
         }
         Part::Hop => {
             // On the generator's core, with the generator: the gateway has its own.

@@ -28,12 +28,7 @@ pub(crate) struct Row {
 impl Report {
     /// Prints it, in the form that the flag `--json` asks for.
     pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
-        let text = if as_json { self.to_json().to_string() } else { self.to_text() };
-        match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-            // A reader that has gone away has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
-        }
+        say(&if as_json { self.to_json().to_string() } else { self.to_text() })
     }
 
     fn to_text(&self) -> String {
@@ -55,5 +50,14 @@ impl Report {
         };
         let row = |row: &Row| json!({ "name": row.name, "figures": named(&row.figures), "ratios": named(&row.ratios) });
         json!({ "run": self.head, "rows": self.rows.iter().map(row).collect::<Vec<_>>() })
+    }
+}
+
+/// Prints a text.
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        // A reader that has gone away has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
     }
 }

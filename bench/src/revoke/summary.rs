@@ -1,7 +1,6 @@
 //! What came out, for people and for programs, and whether the rule holds.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,6 +11,7 @@ use super::Args;
 use super::crowd::Bystanders;
 use super::victim::{KINDS, Kind};
 use super::watch::Sighting;
+use crate::report;
 
 /// Under which conditions it ran.
 pub(crate) struct Conditions(String);
@@ -152,12 +152,7 @@ impl<'a> Summary<'a> {
 
     /// Prints it, in the form that the flag `--json` asks for.
     pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
-        let text = if as_json { self.to_json().to_string() } else { self.to_text() };
-        match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-            // A reader that has gone away has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
-        }
+        report::say(&if as_json { self.to_json().to_string() } else { self.to_text() })
     }
 
     fn to_text(&self) -> String {

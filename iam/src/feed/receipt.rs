@@ -1,7 +1,7 @@
 //! How far an entry has come among the gateways that were alive when it was made: others know
 //! nothing of before.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -44,36 +44,20 @@ impl Receipt {
 /// Whoever waits for receipts.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    /// Those that are waited for to their end.
-    last: AtomicUsize,
-}
-
-/// One that is waited for to its end.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn among(last: &'a AtomicUsize) -> Self {
-        last.fetch_add(1, Ordering::Relaxed);
-        Self(last)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// Whoever waits for one to its end holds this too.
+    last: Arc<()>,
 }
 
 impl Receipts {
     /// Whether somebody waits for gateways to tell what they ended.
     pub(super) fn is_awaited(&self) -> bool {
-        self.last.load(Ordering::Relaxed) > 0
+        Arc::strong_count(&self.last) > 1
     }
 
     /// Waits until all have marked an entry, or trust nothing any more; and until they have told
     /// what they ended because of it: that is so when none has more to tell than at its poll before.
     pub(super) async fn last(&self, listeners: &Listeners, seq: Seq) -> Receipt {
-        let (_waiting, alive) = (Waiting::among(&self.last), listeners.alive());
+        let (_waiting, alive) = (Arc::clone(&self.last), listeners.alive());
         let marked = among(listeners, &alive, seq, listeners.lease()).await;
         let (mut told, late) = (marked.clone(), Instant::now() + SETTLING);
         loop {

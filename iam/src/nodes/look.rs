@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -21,28 +20,21 @@ const SOON: Duration = Duration::from_millis(10);
 /// Those who wait.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    count: AtomicUsize,
+    /// Each of them holds this too.
+    held: Arc<()>,
     more: Notify,
 }
 
-/// One of them, until it is dropped.
-pub(super) struct One<'a>(&'a Waiting);
-
 impl Waiting {
-    pub(super) fn one_more(&self) -> One<'_> {
-        self.count.fetch_add(1, Ordering::Relaxed);
+    /// One more waits, until this is dropped.
+    pub(super) fn one_more(&self) -> Arc<()> {
+        let one = Arc::clone(&self.held);
         self.more.notify_one();
-        One(self)
+        one
     }
 
     fn is_any(&self) -> bool {
-        self.count.load(Ordering::Relaxed) > 0
-    }
-}
-
-impl Drop for One<'_> {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        Arc::strong_count(&self.held) > 1
     }
 }
 

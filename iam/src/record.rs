@@ -6,6 +6,8 @@
 mod change;
 mod format;
 mod operation;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::fmt;
 

@@ -11,8 +11,9 @@ use crate::journal::laws::failing::{Cut, Failing};
 use crate::journal::laws::{Node, digest_of_rows, seal};
 use crate::journal::replay;
 use crate::policy;
+use crate::record::samples::user;
 use crate::record::{
-    ApiKey, Deployment, Grant, Password, PasswordHash, Role, Scope, Subject, User, What,
+    ApiKey, Deployment, Grant, Password, PasswordHash, Role, Scope, Subject, What,
 };
 use crate::state;
 use tollgate_proto::ids::GrantId;
@@ -49,23 +50,6 @@ fn proposal(
         client: Client::default(),
         at_ms: 0,
         decide: Box::new(decide),
-    }
-}
-
-fn user(id: u128, name: &str) -> User {
-    User {
-        id: UserId(Uuid::from_u128(id)),
-        username: name.to_owned(),
-        name: String::new(),
-        email: String::new(),
-        home: "default".parse().unwrap(),
-        enabled: true,
-        suspended: false,
-        password: None,
-        must_change_password: false,
-        auth_epoch: 1,
-        authz_epoch: 1,
-        created_ms: 0,
     }
 }
 

@@ -1,29 +1,16 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tollgate_proto::iam::SignedSession;
-use tollgate_proto::ids::{GrantId, KeyId, KeyName, SessionId, UserId};
+use tollgate_proto::ids::{GrantId, KeyId, KeyName, SessionId};
 use uuid::Uuid;
 
 use super::*;
-use crate::record::{Role, Subject, What};
+use crate::record::{Role, Subject, What, samples};
 
 const NOW: u64 = 1_000;
 
 fn user(id: u128) -> User {
-    User {
-        id: UserId(Uuid::from_u128(id)),
-        username: "ann".into(),
-        name: String::new(),
-        email: String::new(),
-        home: "a".parse().unwrap(),
-        enabled: true,
-        suspended: false,
-        password: None,
-        must_change_password: false,
-        auth_epoch: 3,
-        authz_epoch: 1,
-        created_ms: 0,
-    }
+    User { home: "a".parse().unwrap(), auth_epoch: 3, ..samples::user(id, "ann") }
 }
 
 fn grant(what: What, scope: Scope, expires_ms: Option<u64>) -> Grant {

@@ -7,27 +7,14 @@ use super::*;
 use crate::hash::Digest;
 use crate::record::{
     Done, Format, Grant, Outcome, Password, PasswordHash, Role, Scope, SigningState, User, What,
-    Workspace,
+    Workspace, samples,
 };
 use crate::state::State;
 
 const ANN: UserId = UserId(Uuid::from_u128(1));
 
 fn ann() -> User {
-    User {
-        id: ANN,
-        username: "ann".to_owned(),
-        name: String::new(),
-        email: String::new(),
-        home: "default".parse().unwrap(),
-        enabled: true,
-        suspended: false,
-        password: None,
-        must_change_password: false,
-        auth_epoch: 1,
-        authz_epoch: 1,
-        created_ms: 0,
-    }
+    samples::user(1, "ann")
 }
 
 fn grant() -> Grant {

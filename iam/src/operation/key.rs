@@ -71,8 +71,7 @@ pub(super) async fn list(
     let keys = {
         let view = context.state.view()?;
         let live = caller::live(&view, request)?;
-        let id = read_id(&required(user_id, "user_id")?, "user_id")?;
-        let address = Address::of(id, workspace);
+        let address = Address::read(user_id, workspace)?;
         let owner = address.find(&view, &live, request, Capability::KeysAdmin)?;
         policy::allow(&live, &Action::ManageKeys { owner: owner.target() })?;
         address.check_home(&owner.user)?;

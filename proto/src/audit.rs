@@ -13,4 +13,4 @@ mod head;
 pub use chain::{AuditKey, Broken, Fault, Link, MAX_LINE, Verifier, read_line};
 pub use event::Event;
 pub use head::{Head, Next, head_path};
-pub use line::{CredentialKind, Line, Peer, Target, TargetKind, Text, VERSION, Verdict, Who};
+pub use line::{CredentialKind, Line, Peer, Target, TargetKind, Text, Verdict, Who};

@@ -8,7 +8,7 @@ use std::process::Command;
 use expect_test::expect;
 use secrecy::SecretString;
 use tollgate_proto::audit::{
-    AuditKey, Event, Head, Line, Next, Peer, Target, TargetKind, VERSION, Verdict, head_path,
+    AuditKey, Event, Head, Line, Next, Peer, Target, TargetKind, Verdict, head_path,
 };
 use tollgate_proto::iam::Via;
 use tollgate_proto::ids::{JournalId, Seq, UserId};
@@ -83,21 +83,12 @@ fn line(seq: u64) -> Line {
     };
     let outcome = if reason.is_some() { Verdict::Refused } else { Verdict::Ok };
     Line {
-        v: VERSION,
         seq: Some(Seq(seq)),
-        time: "2027-01-15T08:00:00.123456789Z".to_owned(),
-        event,
-        also: Vec::new(),
-        request_id: None,
-        node: "host".into(),
-        actor: None,
         client: Some(Peer { addr: Some("192.0.2.1".into()), via: Via::Http }),
         target: Some(Target::new(TargetKind::User, user).of(user).at(&"acme".parse().unwrap())),
-        operation: None,
-        capability: None,
         outcome,
         reason,
-        latency_us: None,
+        ..Line::new(event, "2027-01-15T08:00:00.123456789Z".to_owned(), "host".into())
     }
 }
 

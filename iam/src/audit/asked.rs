@@ -4,7 +4,7 @@
 //! credential, a password, or what a client may have written in place of an id.
 
 use tokio::time::Instant;
-use tollgate_proto::audit::{Event, Line, Peer, Target, Text, VERSION, Verdict, Who};
+use tollgate_proto::audit::{Event, Line, Peer, Target, Text, Verdict, Who};
 use tollgate_proto::iam::{Actor, Call, Check, Confirmed, Decision, Operation, Outcome, Question};
 use tollgate_proto::ids::OperationId;
 use tollgate_proto::resource::Resource;
@@ -94,21 +94,10 @@ impl Asked {
         let Audit(Some(handle)) = audit else { return };
         let took = self.begun.elapsed().as_micros();
         let blank = |event| Line {
-            v: VERSION,
-            seq: None,
-            time: times::format_ns(handle.clock.now_ns()),
-            event,
-            also: Vec::new(),
             request_id: Some(self.id),
-            node: handle.node.clone(),
-            actor: None,
             client: Some(self.peer.clone()),
-            target: None,
-            operation: None,
-            capability: None,
-            outcome: Verdict::Ok,
-            reason: None,
             latency_us: Some(u64::try_from(took).unwrap_or(u64::MAX)),
+            ..Line::new(event, times::format_ns(handle.clock.now_ns()), handle.node.clone())
         };
         match &self.about {
             About::Credential => handle.write(credential(blank, answered)),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tollgate_proto::audit::{Event, Line, Peer, Target, TargetKind, Text, VERSION, Verdict, Who};
+use tollgate_proto::audit::{Event, Line, Peer, Target, TargetKind, Text, Who};
 use tollgate_proto::ids::{Seq, UserId};
 
 use crate::journal::entry::Act;
@@ -21,22 +21,17 @@ pub(super) fn line(act: &Act, seq: Seq, node: &Arc<str>) -> Option<Line> {
             also.push(other);
         }
     }
+    let time = times::format_ns(act.at_ms.saturating_mul(1_000_000));
     Some(Line {
-        v: VERSION,
         seq: Some(seq),
-        time: times::format_ns(act.at_ms.saturating_mul(1_000_000)),
-        event,
         also,
         request_id: Some(act.id),
-        node: Arc::clone(node),
         actor: act.actor.as_ref().map(Who::from),
         client: Some(Peer::from(&act.client)),
         target: Some(target),
         operation: Some(Text::new(&act.operation)),
         capability: act.capability,
-        outcome: Verdict::Ok,
-        reason: None,
-        latency_us: None,
+        ..Line::new(event, time, Arc::clone(node))
     })
 }
 

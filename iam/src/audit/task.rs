@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tollgate_proto::audit::{Event, Head, Line, Next, Target, TargetKind, Text, VERSION, Verdict};
+use tollgate_proto::audit::{Event, Head, Line, Next, Target, TargetKind, Text, Verdict};
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::clock::SharedClock;
 
@@ -278,23 +278,7 @@ impl Task {
 
     /// A line about the file itself.
     fn own(&self, event: Event) -> Line {
-        Line {
-            v: VERSION,
-            seq: None,
-            time: times::format_ns(self.clock.now_ns()),
-            event,
-            also: Vec::new(),
-            request_id: None,
-            node: Arc::clone(&self.node),
-            actor: None,
-            client: None,
-            target: None,
-            operation: None,
-            capability: None,
-            outcome: Verdict::Ok,
-            reason: None,
-            latency_us: None,
-        }
+        Line::new(event, times::format_ns(self.clock.now_ns()), Arc::clone(&self.node))
     }
 }
 

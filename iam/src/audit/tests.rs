@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tollgate_proto::audit::{Event, VERSION, Verdict, Verifier, read_line};
+use tollgate_proto::audit::{Event, Verifier, read_line};
 use tollgate_proto::iam::Client;
 use tollgate_proto::ids::OperationId;
 use tollgate_runtime::clock::ManualClock;
@@ -151,23 +151,7 @@ async fn a_file_that_is_moved_away_while_it_is_written_is_followed_within_a_seco
 async fn a_line_that_finds_no_place_is_counted() {
     let trail = Trail::new();
     let (writer, audit, life) = trail.start().await;
-    let accepted = Line {
-        v: VERSION,
-        seq: None,
-        time: String::new(),
-        event: Event::AuthOk,
-        also: Vec::new(),
-        request_id: None,
-        node: "".into(),
-        actor: None,
-        client: None,
-        target: None,
-        operation: None,
-        capability: None,
-        outcome: Verdict::Ok,
-        reason: None,
-        latency_us: None,
-    };
+    let accepted = Line::new(Event::AuthOk, String::new(), "".into());
     let Audit(Some(handle)) = &audit else { panic!("it is off") };
     // The task has no turn in between.
     for _ in 0..QUEUE + 5 {

@@ -11,14 +11,14 @@ use crate::iam::{Actor, Client, Credential, Via};
 use crate::ids::{OperationId, Seq, UserId, WorkspaceId};
 
 /// The version of the form.
-pub const VERSION: u8 = 1;
+const VERSION: u8 = 1;
 /// The most bytes of a value that others chose.
 const MAX_TEXT: usize = 256;
 
 /// One line, without what chains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// [`VERSION`].
+    /// The version of the form.
     pub v: u8,
     /// The journal's entry, for what was changed.
     pub seq: Option<Seq>,
@@ -49,6 +49,29 @@ pub struct Line {
     pub reason: Option<Text>,
     /// How long it took. Not known of what was changed: those lines come from the journal.
     pub latency_us: Option<u64>,
+}
+
+impl Line {
+    /// That something was done, and nothing more about it.
+    pub fn new(event: Event, time: String, node: Arc<str>) -> Self {
+        Self {
+            v: VERSION,
+            seq: None,
+            time,
+            event,
+            also: Vec::new(),
+            request_id: None,
+            node,
+            actor: None,
+            client: None,
+            target: None,
+            operation: None,
+            capability: None,
+            outcome: Verdict::Ok,
+            reason: None,
+            latency_us: None,
+        }
+    }
 }
 
 /// Who acted.

@@ -2,7 +2,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
-use crate::audit::{Event, Next, Target, TargetKind, VERSION, Verdict};
+use crate::audit::{Event, Next, Target, TargetKind};
 use crate::ids::JournalId;
 
 fn key(digit: &str) -> AuditKey {
@@ -11,21 +11,11 @@ fn key(digit: &str) -> AuditKey {
 
 fn line(seq: u64) -> Line {
     Line {
-        v: VERSION,
         seq: Some(Seq(seq)),
-        time: "2027-01-15T08:00:00.000000000Z".to_owned(),
-        event: Event::UserCreate,
         also: vec![Event::GrantAdd],
-        request_id: None,
-        node: "host".into(),
-        actor: None,
-        client: None,
         target: Some(Target::new(TargetKind::User, Uuid::from_u128(seq.into()))),
         operation: Some("create-user".into()),
-        capability: None,
-        outcome: Verdict::Ok,
-        reason: None,
-        latency_us: None,
+        ..Line::new(Event::UserCreate, "2027-01-15T08:00:00.000000000Z".to_owned(), "host".into())
     }
 }
 

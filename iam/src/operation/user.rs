@@ -6,14 +6,15 @@ mod authority;
 
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::Reply;
-use tollgate_proto::ids::WorkspaceId;
+use tollgate_proto::ids::{GrantId, UserId, WorkspaceId};
 
 use super::grant::read_role;
 use super::target::Address;
 use super::{Answered, Context, Request, caller, record};
+use crate::draw;
 use crate::names;
 use crate::policy::{self, Action, Denied};
-use crate::record::Role;
+use crate::record::{Grant, Role, Subject, What};
 use crate::refused::Refused;
 use crate::state;
 
@@ -75,10 +76,30 @@ fn check_email(email: &str) -> Result<(), Refused> {
     Ok(names::check_shown(email)?)
 }
 
-fn read_roles(names: &[String]) -> Result<Vec<Role>, Refused> {
+/// Reads roles, and draws an id for the grant of each.
+fn read_roles(names: &[String]) -> Result<Vec<(Role, GrantId)>, Refused> {
     let read = names.iter().map(|name| read_role(name));
     let mut roles: Vec<_> = read.collect::<Result<_, _>>()?;
     roles.sort_unstable();
     roles.dedup();
-    Ok(roles)
+    let with_id = |role| Ok((role, GrantId(draw::uuid()?)));
+    roles.into_iter().map(with_id).collect()
+}
+
+/// A role that is given to a user at home.
+fn grant_at_home(
+    request: &Request,
+    user: UserId,
+    home: &WorkspaceId,
+    (role, id): (Role, GrantId),
+) -> Grant {
+    Grant {
+        id,
+        subject: Subject::User(user),
+        what: What::Role(role),
+        scope: policy::home_scope(role, home),
+        expires_ms: None,
+        granted_by: request.actor.as_ref().map(|actor| actor.user),
+        created_ms: request.now_ms,
+    }
 }

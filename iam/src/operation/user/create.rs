@@ -4,12 +4,12 @@ use tollgate_proto::iam::UserInput;
 use tollgate_proto::ids::{GrantId, UserId, WorkspaceId};
 
 use super::super::{Answered, Context, Request, answer, caller, propose, required};
-use super::{check_email, read_roles};
+use super::{check_email, grant_at_home, read_roles};
 use crate::commit::Decided;
 use crate::draw;
 use crate::names::{self, Username};
 use crate::policy::{self, Action, Allowed, Rights};
-use crate::record::{Change, Grant, Outcome, Password, PasswordHash, Role, Subject, User, What};
+use crate::record::{Change, Grant, Outcome, Password, PasswordHash, Role, User};
 use crate::refused::Refused;
 use crate::state::{self, Read};
 
@@ -44,9 +44,8 @@ pub(in crate::operation) async fn create(
     context.passwords.check_new(&password, &[new.username.typed(), new.home.as_str()])?;
     let permit = context.passwords.permit().await?;
     let hash = context.passwords.hash(permit, password).await?;
-    let grants = new.roles.iter().map(|_| draw::uuid().map(GrantId)).collect::<Result<_, _>>()?;
 
-    let ready = ReadyUser { new, hash, grants };
+    let ready = ReadyUser { new, hash };
     let proposed =
         propose(context, request, "create-user", move |state| ready.decide(state)).await?;
     answer(context, request, proposed)
@@ -62,13 +61,14 @@ struct NewUser {
     email: String,
     enabled: bool,
     must_change_password: bool,
-    roles: Vec<Role>,
+    /// With the ids of the grants.
+    roles: Vec<(Role, GrantId)>,
 }
 
 impl NewUser {
     fn check(&self, state: &dyn Read) -> Result<Allowed, Refused> {
         let live = caller::live(state, &self.request)?;
-        let given: Vec<_> = self.roles.iter().map(|role| self.grant(*role, None)).collect();
+        let given: Vec<_> = self.grants().collect();
         let rights = Rights::of(&given, self.request.now_ms);
         let action = Action::CreateUser { home: &self.home, rights: &rights };
         let allowed = policy::allow(&live, &action)?;
@@ -81,16 +81,9 @@ impl NewUser {
         Ok(allowed)
     }
 
-    fn grant(&self, role: Role, id: Option<GrantId>) -> Grant {
-        Grant {
-            id: id.unwrap_or(GrantId(self.id.0)),
-            subject: Subject::User(self.id),
-            what: What::Role(role),
-            scope: policy::home_scope(role, &self.home),
-            expires_ms: None,
-            granted_by: self.request.actor.as_ref().map(|actor| actor.user),
-            created_ms: self.request.now_ms,
-        }
+    fn grants(&self) -> impl Iterator<Item = Grant> {
+        let roles = self.roles.iter();
+        roles.map(|role| grant_at_home(&self.request, self.id, &self.home, *role))
     }
 }
 
@@ -98,7 +91,6 @@ impl NewUser {
 struct ReadyUser {
     new: NewUser,
     hash: PasswordHash,
-    grants: Vec<GrantId>,
 }
 
 impl ReadyUser {
@@ -125,8 +117,7 @@ impl ReadyUser {
             authz_epoch: 1,
             created_ms: new.request.now_ms,
         };
-        let grants = new.roles.iter().zip(&self.grants);
-        let grants = grants.map(|(role, id)| Change::AddGrant(new.grant(*role, Some(*id))));
+        let grants = new.grants().map(Change::AddGrant);
         let changes = std::iter::once(Change::AddUser(user)).chain(grants).collect();
         Ok(Decided { allowed, changes, outcome: Outcome::User(new.id) })
     }

@@ -12,12 +12,11 @@ use super::super::last_admin::Account;
 use super::super::target::{Address, Found};
 use super::super::{Answered, Context, Request, caller, decide_and_commit, required};
 use super::authority::set_enabled;
-use super::{check_email, read_roles};
+use super::{check_email, grant_at_home, read_roles};
 use crate::commit::Decided;
-use crate::draw;
 use crate::names;
 use crate::policy::{self, Action, Allowed, Denied, Live, Rights};
-use crate::record::{Change, Grant, Outcome, Role, Subject, User, What};
+use crate::record::{Change, Grant, Outcome, Role, Subject, User};
 use crate::refused::Refused;
 use crate::state::{self, Read};
 
@@ -43,8 +42,6 @@ pub(in crate::operation) async fn update(
         check_email(email)?;
     }
     let roles = user.roles.as_deref().map(read_roles).transpose()?;
-    let with_id = |role| draw::uuid().map(|id| (role, GrantId(id)));
-    let roles = roles.map(|roles| roles.into_iter().map(with_id).collect());
     let update = Update {
         request: request.clone(),
         address,
@@ -53,7 +50,7 @@ pub(in crate::operation) async fn update(
         email: user.email,
         enabled: user.enabled,
         must_change_password: user.must_change_password,
-        roles: roles.transpose()?,
+        roles,
     };
     decide_and_commit(context, request, "update-user", move |state| update.decide(state)).await
 }
@@ -119,8 +116,7 @@ impl Update {
         let Some(roles) = &self.roles else {
             return policy::allow(live, &Action::ManageUser { target });
         };
-        let given: Vec<_> =
-            roles.iter().map(|(role, id)| self.grant(&found.user, *role, *id)).collect();
+        let given: Vec<_> = roles.iter().map(|role| self.grant(&found.user, *role)).collect();
         let rights = Rights::of(&given, self.request.now_ms);
         policy::allow(live, &Action::SetRoles { target, rights: &rights })
     }
@@ -162,7 +158,7 @@ impl Update {
         let missing = roles.iter().filter(|(role, _)| {
             !kept.iter().any(|grant| policy::shown_role(grant, user) == Some(*role))
         });
-        let new: Vec<_> = missing.map(|(role, id)| self.grant(user, *role, *id)).collect();
+        let new: Vec<_> = missing.map(|role| self.grant(user, *role)).collect();
         grant::check_count(kept.len() + new.len())?;
         let account = Account::of(state, user)?;
         let after = account.clone().without_grants(&gone).with_grants(&new);
@@ -171,16 +167,8 @@ impl Update {
         Ok(changes)
     }
 
-    fn grant(&self, user: &User, role: Role, id: GrantId) -> Grant {
-        Grant {
-            id,
-            subject: Subject::User(user.id),
-            what: What::Role(role),
-            scope: policy::home_scope(role, &user.home),
-            expires_ms: None,
-            granted_by: self.request.actor.as_ref().map(|actor| actor.user),
-            created_ms: self.request.now_ms,
-        }
+    fn grant(&self, user: &User, role: (Role, GrantId)) -> Grant {
+        grant_at_home(&self.request, user.id, &user.home, role)
     }
 }
 

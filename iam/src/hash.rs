@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tollgate_proto::hex;
 
 /// A hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -27,20 +28,13 @@ impl Hash {
 
     /// Reads 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
+        hex::read(text).map(Self)
     }
 }
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 
@@ -114,7 +108,8 @@ impl From<Digest> for String {
 impl TryFrom<String> for Digest {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        u128::from_str_radix(&text, 16).map(Self).map_err(|_| "a digest has 32 digits of 0-9a-f")
+        let bytes = hex::read(&text).ok_or("a digest has 32 digits of 0-9a-f")?;
+        Ok(Self(u128::from_be_bytes(bytes)))
     }
 }
 
@@ -126,7 +121,8 @@ mod tests {
     fn a_hash_survives_its_text_and_nothing_else_is_one() {
         let hash = Hash::of(b"tollgate");
         assert_eq!(Hash::parse(&hash.to_string()), Some(hash));
-        for bad in ["", "é", &"g".repeat(64), &"é".repeat(32), &"0".repeat(63)] {
+        let signs = "+1".repeat(32);
+        for bad in ["", "é", &"g".repeat(64), &"é".repeat(32), &"0".repeat(63), &signs] {
             assert_eq!(Hash::parse(bad), None, "{bad}");
         }
     }
@@ -143,5 +139,8 @@ mod tests {
         two.add("a", b"k", b"v");
         assert_eq!(one, two);
         assert_eq!(Digest::try_from(one.to_string()), Ok(one));
+        for bad in ["7", &"g".repeat(32), &"+1".repeat(16)] {
+            assert!(Digest::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
     }
 }

@@ -35,6 +35,8 @@ pub mod jwt;
 pub mod iam;
 pub mod secret;
 #[cfg(feature = "audit")]
+pub mod hex;
+#[cfg(feature = "audit")]
 pub mod seal_key;
 #[cfg(feature = "audit")]
 pub mod audit;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 use crate::Tollgate;
@@ -15,13 +16,33 @@ pub struct Certificate {
 impl Certificate {
     /// A new one, known to nobody.
     pub fn new() -> anyhow::Result<Self> {
+        Self::with(|_| {})
+    }
+
+    /// One whose time is over.
+    pub fn expired() -> anyhow::Result<Self> {
+        Self::with(|parameters| parameters.not_after = rcgen::date_time_ymd(2001, 1, 1))
+    }
+
+    fn with(change: impl FnOnce(&mut CertificateParams)) -> anyhow::Result<Self> {
         let certificate = Self { folder: tempfile::tempdir()? };
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-        std::fs::write(certificate.path("cert.pem"), made.cert.pem())?;
-        let key = certificate.path("key.pem");
-        std::fs::write(&key, made.signing_key.serialize_pem())?;
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
+        let mut parameters = CertificateParams::new(["localhost".to_owned()])?;
+        change(&mut parameters);
+        let key = KeyPair::generate()?;
+        let made = parameters.self_signed(&key)?;
+        std::fs::write(certificate.path("cert.pem"), made.pem())?;
+        let file = certificate.path("key.pem");
+        std::fs::write(&file, key.serialize_pem())?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
         Ok(certificate)
+    }
+
+    /// Puts another one in the place of this one, in the same files.
+    pub fn replace_by(&self, other: &Self) -> anyhow::Result<()> {
+        for name in ["key.pem", "cert.pem"] {
+            std::fs::rename(other.path(name), self.path(name))?;
+        }
+        Ok(())
     }
 
     /// `cert.pem` and `key.pem`.

@@ -98,6 +98,18 @@ impl Started {
         Self { child, lines }
     }
 
+    /// What it says up to the first line that holds `end`.
+    pub fn said_until(&self, end: &str) -> Vec<String> {
+        let mut said = Vec::new();
+        while said.last().is_none_or(|line: &String| !line.contains(end)) {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => said.push(line),
+                Err(error) => panic!("no {end:?} ({error}): {said:?}"),
+            }
+        }
+        said
+    }
+
     /// The status and the rest of stderr; killed if it has not ended after `patience`.
     pub fn wait(mut self, patience: Duration) -> (Option<i32>, Vec<String>) {
         let mut said = Vec::new();
@@ -178,14 +190,7 @@ impl Server {
 
     /// What it says up to the first line that holds `end`.
     pub fn said_until(&self, end: &str) -> Vec<String> {
-        let mut said = Vec::new();
-        while said.last().is_none_or(|line: &String| !line.contains(end)) {
-            match self.started.lines.recv_timeout(PATIENCE) {
-                Ok(line) => said.push(line),
-                Err(error) => panic!("no {end:?} ({error}): {said:?}"),
-            }
-        }
-        said
+        self.started.said_until(end)
     }
 
     /// SIGTERM: the status, and what it said from then on.

@@ -84,8 +84,9 @@ struct Checked {
 }
 
 /// Checks what the types of the settings do not.
-pub fn check(settings: &GatewaySettings) -> Result<(), StartError> {
-    read(settings).map(drop)
+pub fn check(settings: &GatewaySettings, link: &LinkSettings) -> Result<(), StartError> {
+    read(settings)?;
+    Ok(Link::check(&settings.iam_url, link)?)
 }
 
 fn read(settings: &GatewaySettings) -> Result<(Option<Arc<Acceptor>>, Checked), StartError> {
@@ -99,7 +100,6 @@ fn read(settings: &GatewaySettings) -> Result<(Option<Arc<Acceptor>>, Checked), 
     }
     let registry_file = Some(&settings.registry_file).filter(|path| **path != PathBuf::new());
     let registry = Registry::load(registry_file.map(PathBuf::as_path))?;
-    Link::check_url(&settings.iam_url)?;
     let origins = Origins::parse(&settings.origins)?;
     Ok((tls, Checked { proxies, registry, origins }))
 }
@@ -117,7 +117,7 @@ pub async fn start(
     let (tls, checked) = read(settings)?;
     // What drains needs IAM, and is told by it, to the end.
     let below = life.below();
-    let iam = Arc::new(Link::new(&settings.iam_url, secret, link.lease.0, &below)?);
+    let iam = Arc::new(Link::new(&settings.iam_url, link, secret, &below)?);
     let listener = bind(settings.listen, "gateway.listen").await?;
     let metrics = Arc::new(Metrics::default());
     life.metrics.add(Arc::clone(&metrics) as Arc<dyn Source>);

@@ -62,7 +62,7 @@ async fn run(line: Line) -> anyhow::Result<ExitCode> {
 /// Checks what the types do not.
 fn check(settings: &Settings) -> anyhow::Result<()> {
     log::check(&settings.log)?;
-    tollgate_gateway::check(&settings.gateway)?;
+    tollgate_gateway::check(&settings.gateway, &settings.link)?;
     if settings.link.secret_file.as_os_str().is_empty() {
         anyhow::bail!("link.secret_file must be set: the file with the secret that IAM expects");
     }

@@ -13,6 +13,7 @@ use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::files::{self, FileError};
 use tollgate_runtime::lifecycle::Lifecycle;
 use tollgate_runtime::listen::{self, ListenError};
+use tollgate_runtime::tls::{Acceptor, TlsError};
 
 use crate::audit::{Audit, AuditError, Source};
 use crate::commit::Writer;
@@ -56,6 +57,9 @@ pub enum StartError {
     /// The address.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Its certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A file or folder.
     #[error("{setting}: {source}")]
     File {
@@ -159,6 +163,20 @@ pub struct Running {
     pub bootstrap_available: bool,
 }
 
+/// Checks what the types of the settings do not.
+pub fn check(settings: &IamSettings) -> Result<(), StartError> {
+    read(settings).map(drop)
+}
+
+fn read(settings: &IamSettings) -> Result<(BootstrapMode, Option<Arc<Acceptor>>), StartError> {
+    let mode = settings.check()?;
+    let tls = settings.tls.open("iam.tls")?;
+    if tls.is_none() {
+        listen::check_plaintext("iam", settings.listen, settings.allow_plaintext)?;
+    }
+    Ok((mode, tls))
+}
+
 /// Starts IAM on its own listener, and seeds fresh data in mode `token`.
 ///
 /// `secret` is what gateways show, and the `lease` how long they trust what they heard.
@@ -169,12 +187,11 @@ pub async fn start(
     clock: SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Running, StartError> {
-    let mode = settings.check()?;
+    let (mode, tls) = read(settings)?;
     if secret.expose_secret().len() < bootstrap::MIN_TOKEN {
         return Err(StartError::WeakSecret);
     }
     let token = read_token(settings)?;
-    listen::check_plaintext("iam", settings.listen, settings.allow_plaintext)?;
     let listener = listen::bind(settings.listen, "iam.listen").await?;
     if settings.password.min_length < RECOMMENDED_LENGTH {
         let min_length = settings.password.min_length;
@@ -195,7 +212,10 @@ pub async fn start(
     tell_format(&context).map_err(|error| storage::unusable(settings, error.into()))?;
     lifecycle.metrics.add(Arc::new(Shown::of(&context)));
     lifecycle.metrics.add(context.feed.metrics());
-    http::serve(listener, context, secret, lifecycle);
+    if let Some(acceptor) = &tls {
+        acceptor.watch(lifecycle);
+    }
+    http::serve(listener, tls, context, secret, lifecycle);
     tracing::info!(%address, %journal, bootstrap_available, "iam is listening");
     Ok(Running { address, journal, bootstrap_available })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, Serialize};
+use tollgate_runtime::tls::TlsSettings;
 use tollgate_runtime::units::Period;
 
 use crate::times::MIN_GRACE;
@@ -58,6 +59,8 @@ pub struct IamSettings {
     pub audit_file: Option<PathBuf>,
     /// Whether `listen` may be an address that others reach, without TLS.
     pub allow_plaintext: bool,
+    /// TLS on `listen`.
+    pub tls: TlsSettings,
 }
 
 /// `[iam.password]`.

@@ -32,4 +32,4 @@ pub mod times;
 pub mod draw;
 pub mod hash;
 
-pub use app::{Running, StartError, start};
+pub use app::{Running, StartError, check, start};

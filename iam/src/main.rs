@@ -87,7 +87,7 @@ impl Settings {
     /// Checks what the types do not.
     fn check(&self) -> anyhow::Result<()> {
         log::check(&self.log)?;
-        self.iam.check()?;
+        tollgate_iam::check(&self.iam)?;
         if self.link.secret_file.as_os_str().is_empty() {
             anyhow::bail!(
                 "link.secret_file must be set: the file with the secret that gateways show"

@@ -6,6 +6,7 @@
 
 use tollgate_proto::iam::{Operation, Question};
 use tollgate_runtime::metrics::{Asked, Counter, Counters, Gauge, Histogram};
+use tollgate_runtime::tls::TlsFailure;
 
 use crate::refused::Refused;
 
@@ -35,6 +36,8 @@ tollgate_runtime::metrics! {
         audit_lines_dropped: Counter,
         /// Entries whose lines are not in the audit file yet.
         audit_entries_behind: Gauge,
+        /// TLS handshakes on `iam.listen` that failed.
+        tls_failures: Counters<TlsFailure>,
         /// Polls of gateways for news.
         feed_polls: Counter,
         /// Gateways that were heard within `link.lease`.

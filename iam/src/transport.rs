@@ -5,6 +5,7 @@
 //! text from inside. A fault of ours is logged here, once, and nowhere else.
 
 pub mod http;
+mod handshake;
 mod admission;
 
 use std::sync::Arc;

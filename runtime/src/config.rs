@@ -37,6 +37,8 @@ pub struct Flags {
 pub struct LinkSettings {
     /// The file with the service secret; empty: made in the data folder by `tollgate`.
     pub secret_file: PathBuf,
+    /// The certificates that alone prove who IAM is; empty: it is spoken to in clear.
+    pub ca_file: PathBuf,
     /// How long a gateway trusts what it was told without hearing more.
     pub lease: Period,
 }

@@ -91,10 +91,14 @@ pub struct Acceptor {
 }
 
 impl TlsSettings {
+    /// Whether the listener is meant to have TLS.
+    pub fn is_set(&self) -> bool {
+        is_named(&self.certificate_file)
+    }
+
     /// Reads the files; none, if none are named. `section` is where the settings stand.
     pub fn open(&self, section: &'static str) -> Result<Option<Arc<Acceptor>>, TlsError> {
-        let is_set = |path: &PathBuf| !path.as_os_str().is_empty();
-        match (is_set(&self.certificate_file), is_set(&self.key_file)) {
+        match (is_named(&self.certificate_file), is_named(&self.key_file)) {
             (false, false) => Ok(None),
             (true, true) => {
                 let current = ArcSwap::from_pointee(self.read(section)?);
@@ -177,6 +181,10 @@ impl Acceptor {
             }
         }
     }
+}
+
+fn is_named(file: &Path) -> bool {
+    !file.as_os_str().is_empty()
 }
 
 /// The certificates of a PEM file; at least one.

@@ -20,8 +20,8 @@ use tollgate_runtime::log;
 /// machine, becomes the admin.
 const OWN_DEFAULTS: &str = "\
 [iam]
-# tollgate only. Its gateway finds its IAM by itself: gateway.iam_url and iam.admin_listen are not
-# used, and the probes of both answer on gateway.admin_listen.
+# tollgate only. Its gateway finds its IAM by itself: gateway.iam_url is not used, unless there is
+# [iam.tls]. Nor is iam.admin_listen: the probes of both answer on gateway.admin_listen.
 bootstrap_mode = \"bootstrap\"
 ";
 
@@ -55,9 +55,12 @@ pub enum StartError {
     /// The log level.
     #[error(transparent)]
     Log(#[from] log::InvalidLevel),
-    /// The settings of IAM do not go together.
-    #[error(transparent)]
-    Settings(#[from] tollgate_iam::config::InvalidSettings),
+    /// IAM has a certificate, and nothing says by which name to call it.
+    #[error(
+        "with [iam.tls] tollgate's own gateway needs gateway.iam_url: https://, a name in that \
+         certificate, and the port of iam.listen"
+    )]
+    NoName,
     /// The data folder.
     #[error("iam.data_dir: {0}")]
     DataFolder(FileError),
@@ -87,8 +90,17 @@ impl Settings {
     /// Checks what the types do not.
     pub fn check(&self) -> Result<(), StartError> {
         log::check(&self.log)?;
-        self.iam.check()?;
-        Ok(tollgate_gateway::check(&self.gateway)?)
+        tollgate_iam::check(&self.iam)?;
+        tollgate_gateway::check(&self.gateway, &self.link)?;
+        self.check_way()
+    }
+
+    /// Under TLS the gateway has to call IAM by the name that its certificate proves.
+    fn check_way(&self) -> Result<(), StartError> {
+        if self.iam.tls.is_set() && !self.gateway.iam_url.starts_with("https://") {
+            return Err(StartError::NoName);
+        }
+        Ok(())
     }
 }
 
@@ -98,6 +110,7 @@ pub async fn start(
     clock: SharedClock,
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
+    settings.check_way()?;
     let folder = &settings.iam.data_dir;
     files::make_private_folder(folder).map_err(StartError::DataFolder)?;
     let secret = read_service_secret(&settings.link, folder)?;
@@ -105,15 +118,23 @@ pub async fn start(
     let below = life.below();
     let iam =
         tollgate_iam::start(&settings.iam, secret.clone(), lease, clock.clone(), &below).await?;
-    let gateway_settings = to_iam(&settings.gateway, &iam);
+    let gateway_settings = to_iam(&settings.gateway, &settings.iam, &iam);
     let gateway =
         tollgate_gateway::start(&gateway_settings, &settings.link, &secret, clock, life).await?;
     Ok(Running { gateway, iam })
 }
 
-/// The gateway of this process asks the IAM of this process.
-fn to_iam(gateway: &GatewaySettings, iam: &tollgate_iam::Running) -> GatewaySettings {
-    GatewaySettings { iam_url: format!("http://{}", iam.address), ..gateway.clone() }
+/// The gateway of this process asks the IAM of this process: where it listens, or under TLS where the
+/// settings say.
+fn to_iam(
+    gateway: &GatewaySettings,
+    iam: &IamSettings,
+    running: &tollgate_iam::Running,
+) -> GatewaySettings {
+    if iam.tls.is_set() {
+        return gateway.clone();
+    }
+    GatewaySettings { iam_url: format!("http://{}", running.address), ..gateway.clone() }
 }
 
 impl Running {
@@ -121,7 +142,7 @@ impl Running {
     /// `before` has them. Gives what is in force then.
     pub fn reload(&self, before: &Settings, new: &Settings) -> Result<Settings, StartError> {
         let gateway = before.gateway.reloaded(&new.gateway);
-        self.gateway.reload(&to_iam(&gateway, &self.iam))?;
+        self.gateway.reload(&to_iam(&gateway, &before.iam, &self.iam))?;
         Ok(Settings { gateway, ..before.clone() })
     }
 }

@@ -86,7 +86,7 @@ fn greet(settings: &Settings, running: &Running) -> std::io::Result<()> {
         "Tollgate {}: WebSocket gateway and IAM in one process.",
         env!("CARGO_PKG_VERSION")
     )?;
-    let s = if settings.gateway.tls.certificate_file.as_os_str().is_empty() { "" } else { "s" };
+    let s = if settings.gateway.tls.is_set() { "s" } else { "" };
     writeln!(
         out,
         "Clients connect to ws{s}://{url}/api/v1/socket and http{s}://{url}; data is in {data}."

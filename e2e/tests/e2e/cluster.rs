@@ -3,7 +3,6 @@
 
 #![expect(clippy::print_stderr, reason = "figures, for those who look at a run")]
 
-mod program;
 mod stage;
 
 use std::sync::Arc;

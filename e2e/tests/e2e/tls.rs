@@ -184,5 +184,29 @@ async fn files_that_make_no_tls_fail_the_start() -> anyhow::Result<()> {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644))?;
     check(&[(certificate_file, &cert), (key_file, &key)], "others may read it").await?;
     check(&[("gateway.require_tls", "true")], "gateway.require_tls needs").await?;
+    let iam = [("iam.tls.certificate_file", &*cert), ("iam.tls.key_file", &*other)];
+    check(&iam, "tollgate's own gateway needs gateway.iam_url").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tollgate_asks_its_own_iam_under_tls_by_its_name() -> anyhow::Result<()> {
+    let certificate = Certificate::new()?;
+    let (cert, key) = (certificate.file("cert.pem"), certificate.file("key.pem"));
+    // The name in the certificate has a port behind it, so that it is known before the start: one
+    // below those that the system hands out.
+    let free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let port = (12_000..20_000).find(|port| free(*port)).context("no port")?;
+    let (listen, url) = (format!("127.0.0.1:{port}"), format!("https://localhost:{port}"));
+    let tollgate = Tollgate::start_with(&[
+        ("iam.listen", &listen),
+        ("iam.tls.certificate_file", &cert),
+        ("iam.tls.key_file", &key),
+        ("gateway.iam_url", &url),
+        ("link.ca_file", &cert),
+    ])
+    .await?;
+    let client = tollgate.client().await?;
+    assert!(client.call(echo("hello")?).await?.get().contains("hello"));
     Ok(())
 }

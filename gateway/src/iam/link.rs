@@ -1,4 +1,5 @@
-//! The link: questions to IAM over HTTP/1.1 keep-alive, under the service secret.
+//! The link: questions to IAM over HTTP/1.1 keep-alive, under the service secret; under TLS, where
+//! IAM proves its name under certificates that the operator chose.
 //!
 //! In: a question. Out: the outcome, or [`Unreachable`] with a reason for the log.
 //! Never: a second try. A question that changes something must not be asked twice; and one that
@@ -23,12 +24,15 @@ use tokio_util::task::TaskTracker;
 use tollgate_proto::iam::{Answer, Call, Client, Mark, News, Poll, Question};
 use tollgate_proto::ids::OperationId;
 use tollgate_proto::jwt::Jwks;
+use tollgate_runtime::address::InvalidAddress;
+use tollgate_runtime::config::LinkSettings;
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::tls::{Connector, TlsError};
 use uuid::Uuid;
 
 use super::{Iam, Unreachable};
 use crate::upstream::{self, Bounds, Failure};
-use nodes::Nodes;
+use nodes::{Nodes, Place};
 
 /// The longest answer that is read: a list of every user of a large deployment.
 const MAX_ANSWER: usize = 64 << 20;
@@ -69,25 +73,31 @@ struct Line {
     seen: Mutex<Option<Mark>>,
 }
 
-/// `gateway.iam_url` or the service secret cannot be used.
+/// `gateway.iam_url` or what stands in `[link]` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidLink {
     #[error("gateway.iam_url: {0:?} is not a URL like \"http://127.0.0.1:8090\"")]
     Url(String),
+    #[error(
+        "gateway.iam_url: {0:?} needs link.ca_file: the certificates, PEM, under which IAM proves \
+         its name"
+    )]
+    NobodyTrusted(String),
+    #[error("link.ca_file: {0}")]
+    Trusted(TlsError),
     #[error("link.secret_file: the secret holds characters that HTTP does not carry")]
     Secret,
 }
 
 impl Link {
-    /// A link whose questions run as tasks of `lifecycle`, where gateways trust what they heard for
-    /// the `lease`.
+    /// A link whose questions run as tasks of `lifecycle`.
     pub(crate) fn new(
         iam_url: &str,
+        settings: &LinkSettings,
         secret: &SecretString,
-        lease: Duration,
         lifecycle: &Lifecycle,
     ) -> Result<Self, InvalidLink> {
-        let places = nodes::parse(iam_url)?;
+        let places = read_places(iam_url, settings)?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
                 .map_err(|_| InvalidLink::Secret)?;
@@ -100,7 +110,7 @@ impl Link {
             asking: Semaphore::new(MAX_ASKING),
             waiting: Semaphore::new(MAX_WAITING),
             nodes: Nodes::new(&places, lifecycle),
-            lease,
+            lease: settings.lease.0,
             headers: headers.into_iter().collect(),
             seen: Mutex::new(None),
         });
@@ -108,9 +118,27 @@ impl Link {
     }
 
     /// Whether questions can go there.
-    pub(crate) fn check_url(iam_url: &str) -> Result<(), InvalidLink> {
-        nodes::parse(iam_url).map(drop)
+    pub(crate) fn check(iam_url: &str, settings: &LinkSettings) -> Result<(), InvalidLink> {
+        read_places(iam_url, settings).map(drop)
     }
+}
+
+impl InvalidLink {
+    fn of(url: &str, error: InvalidAddress) -> Self {
+        match error {
+            InvalidAddress::NobodyTrusted => Self::NobodyTrusted(url.to_owned()),
+            InvalidAddress::NotAUrl | InvalidAddress::NotHttp | InvalidAddress::Credential => {
+                Self::Url(url.to_owned())
+            }
+        }
+    }
+}
+
+fn read_places(iam_url: &str, settings: &LinkSettings) -> Result<Vec<Place>, InvalidLink> {
+    let ca_file = Some(&settings.ca_file).filter(|path| !path.as_os_str().is_empty());
+    let trusted = ca_file.map(|path| Connector::trusting(path)).transpose();
+    let trusted = trusted.map_err(InvalidLink::Trusted)?;
+    nodes::parse(iam_url, trusted.as_ref())
 }
 
 impl Line {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on IAM's own listener, which is never exposed to the public.
+//! HTTP/1.1 on IAM's own listener, which is never exposed to the public; under TLS, if that is set.
 //!
 //! In: `POST /v1/call` and `POST /v1/feed` with the service secret; `GET /.well-known/jwks.json`, whose keys are
 //! public. The secret is compared, in constant time, before a body is read. Whoever has not shown
@@ -26,9 +26,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tollgate_proto::iam::{CALL_PATH, Call, FEED_PATH, JWKS_PATH, Poll};
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::tls::Acceptor;
 use tower::ServiceExt;
 
 use super::Rim;
+use super::handshake::Handshake;
 use crate::operation::Context;
 
 /// The largest body.
@@ -70,10 +72,12 @@ impl Stranger {
 /// Serves until the process stops; what runs by then is answered.
 pub fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Acceptor>>,
     context: Arc<Context>,
     secret: SecretString,
     lifecycle: &Lifecycle,
 ) {
+    let handshake = Arc::new(Handshake::new(tls, Arc::clone(&context.metrics)));
     let rim = Rim { context, lifecycle: lifecycle.clone(), admission: Arc::default() };
     let app = App { rim, secret: Arc::new(secret) };
     let router = Router::new()
@@ -81,10 +85,15 @@ pub fn serve(
         .route(FEED_PATH, post(feed))
         .route(JWKS_PATH, get(jwks))
         .with_state(app);
-    lifecycle.tasks.spawn(accept(listener, router, lifecycle.clone()));
+    lifecycle.tasks.spawn(accept(listener, handshake, router, lifecycle.clone()));
 }
 
-async fn accept(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
+async fn accept(
+    listener: TcpListener,
+    handshake: Arc<Handshake>,
+    router: Router,
+    lifecycle: Lifecycle,
+) {
     let strangers = Arc::new(Semaphore::new(STRANGERS));
     loop {
         // Neither a place nor a connection is lost when the stop wins.
@@ -96,8 +105,9 @@ async fn accept(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
         match accepted {
             Ok((stream, peer, place)) => {
                 let stranger = Stranger(Arc::new(Mutex::new(Some(place))));
+                let (handshake, router) = (Arc::clone(&handshake), router.clone());
                 let connection =
-                    connection(stream, peer, router.clone(), stranger, lifecycle.clone());
+                    connection(stream, peer, handshake, router, stranger, lifecycle.clone());
                 lifecycle.tasks.spawn(connection);
             }
             Err(error) => {
@@ -131,12 +141,21 @@ async fn accept_one(
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    handshake: Arc<Handshake>,
     router: Router,
     stranger: Stranger,
     lifecycle: Lifecycle,
 ) {
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
+    let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
+    // Nothing is lost when the process stops meanwhile: there was no request yet.
+    let shaken = tokio::select! {
+        biased;
+        () = lifecycle.stop.cancelled() => return,
+        shaken = handshake.shake(stream, peer, PATIENCE) => shaken,
+    };
+    let Some(stream) = shaken else { return };
     let known = stranger.clone();
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -155,7 +174,6 @@ async fn connection(
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
-    let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
     let (mut stopping, mut judged) = (false, false);
     loop {
         // The connection keeps its own state; the other arms only wait.
@@ -300,7 +318,8 @@ mod tests {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let stranger = Stranger(Arc::new(Mutex::new(Some(place))));
         let life = Lifecycle::new();
-        life.tasks.spawn(connection(stream, peer, router, stranger, life.clone()));
+        let handshake = Arc::new(Handshake::new(None, Arc::default()));
+        life.tasks.spawn(connection(stream, peer, handshake, router, stranger, life.clone()));
         (client, life)
     }
 

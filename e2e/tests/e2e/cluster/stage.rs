@@ -21,7 +21,7 @@ use tollgate_runtime::files::write_new_secret;
 use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
 
-use super::program;
+use crate::program;
 
 /// Names a Cassandra or `ScyllaDB`, `host:port`.
 const CLUSTER: &str = "TOLLGATE_CQL";
@@ -92,7 +92,12 @@ impl Deployment {
         write_new_secret(&folder.path().join("secret"), SECRET)?;
         write_new_secret(&folder.path().join("seal"), &"5".repeat(64))?;
         let keyspace = format!("e2e{}", Uuid::new_v4().simple());
-        Ok(Self { way: Way::open().await?, keyspace, folder, program: program::iam()? })
+        Ok(Self {
+            way: Way::open().await?,
+            keyspace,
+            folder,
+            program: program::built("tollgate-iam")?,
+        })
     }
 
     /// Starts a node of IAM that keeps its cache in a folder of this name.

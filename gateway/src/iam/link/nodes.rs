@@ -14,6 +14,7 @@ use hyper::header::HeaderMap;
 use rand::RngExt;
 use tollgate_proto::iam::{CALL_PATH, FEED_PATH, JWKS_PATH};
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::tls::Connector;
 
 use super::{BOUNDS, InvalidLink};
 use crate::upstream::{self, Address, Answer, Failure, RequestBody, Upstream};
@@ -26,17 +27,18 @@ pub(super) struct Place {
     keys: Address,
 }
 
-/// Reads the addresses of nodes, which stand with commas between them.
-pub(super) fn parse(iam_url: &str) -> Result<Vec<Place>, InvalidLink> {
-    iam_url.split(',').map(|url| Place::parse(url.trim())).collect()
+/// Reads the addresses of nodes, which stand with commas between them; `trusted` serves those under
+/// TLS.
+pub(super) fn parse(iam_url: &str, trusted: Option<&Connector>) -> Result<Vec<Place>, InvalidLink> {
+    iam_url.split(',').map(|url| Place::parse(url.trim(), trusted)).collect()
 }
 
 impl Place {
-    fn parse(url: &str) -> Result<Self, InvalidLink> {
+    fn parse(url: &str, trusted: Option<&Connector>) -> Result<Self, InvalidLink> {
         let base = url.trim_end_matches('/');
         let address = |path: &str| {
-            Address::parse(&format!("{base}{path}"), None)
-                .map_err(|_| InvalidLink::Url(url.to_owned()))
+            let address = Address::parse(&format!("{base}{path}"), trusted);
+            address.map_err(|error| InvalidLink::of(url, error))
         };
         Ok(Self {
             calls: address(CALL_PATH)?,
@@ -142,7 +144,8 @@ mod tests {
     #[test]
     fn nodes_stand_with_commas_between_them() {
         let urls = |text: &str| {
-            parse(text).map(|places| places.into_iter().map(|place| place.url).collect::<Vec<_>>())
+            parse(text, None)
+                .map(|places| places.into_iter().map(|place| place.url).collect::<Vec<_>>())
         };
         assert_eq!(urls("http://a:1").unwrap(), ["http://a:1"]);
         assert_eq!(urls("http://a:1, http://b/").unwrap(), ["http://a:1", "http://b/"]);
@@ -153,7 +156,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_fails_is_passed_over_once() {
-        let places = parse("http://127.0.0.1:1,http://127.0.0.1:2,http://127.0.0.1:3").unwrap();
+        let places =
+            parse("http://127.0.0.1:1,http://127.0.0.1:2,http://127.0.0.1:3", None).unwrap();
         let nodes = Nodes::new(&places, &Lifecycle::new());
         let at = nodes.first();
         nodes.pass_over(at, "test");

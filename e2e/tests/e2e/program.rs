@@ -1,4 +1,4 @@
-//! The program of a node of IAM: beside this very test, where cargo puts it when it builds all
+//! The programs that tests start as they are: beside this very test, where cargo puts it when it builds all
 //! tests. When it builds those of this package alone it leaves there what was, or nothing, and no
 //! test may pass or fail by the code of yesterday.
 
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-/// Where it is; an error if it is not what the sources make.
-pub(super) fn iam() -> anyhow::Result<PathBuf> {
+/// Where the program of a package is; an error if it is not what the sources make.
+pub(crate) fn built(name: &str) -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let built = test.parent().and_then(Path::parent).context("no folder")?;
-    let program = built.join("tollgate-iam");
-    check(&program).context("run `cargo build -p tollgate-iam`, or all tests")?;
+    let program = built.join(name);
+    check(&program).with_context(|| format!("run `cargo build -p {name}`, or all tests"))?;
     Ok(program)
 }
 

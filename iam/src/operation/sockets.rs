@@ -53,11 +53,10 @@ pub(super) async fn list(
         }
     };
     let found = survey(context, about).await?;
-    let (told, silent) = (found.found.len() as u64, found.silent as u64);
     let is_cut = found.found.iter().any(|(_, found)| found.count > found.sockets.len() as u64);
     let sessions = records(context, request, &found.found)?;
-    let survey = Survey { gateways_heard: told, gateways_silent: silent, is_cut };
-    Ok(Reply { sessions, survey: Some(survey), ..Reply::default() }.into())
+    let survey = Some(Survey { is_cut, ..reach(&found) });
+    Ok(Reply { sessions, survey, ..Reply::default() }.into())
 }
 
 /// Closes all sockets of a user.
@@ -122,8 +121,16 @@ pub(super) async fn count_concerned(
     }
     let found = survey(context, About::Moved(moved)).await?;
     let sockets = found.found.iter().map(|(_, found)| found.count).sum();
-    let (told, silent) = (found.found.len() as u64, found.silent as u64);
-    Ok((sockets, Survey { gateways_heard: told, gateways_silent: silent, is_cut: false }))
+    Ok((sockets, reach(&found)))
+}
+
+/// Whom a question has reached.
+fn reach(found: &feed::Survey) -> Survey {
+    Survey {
+        gateways_heard: found.found.len() as u64,
+        gateways_silent: found.silent as u64,
+        is_cut: false,
+    }
 }
 
 fn holder(found: &feed::Survey, socket: SocketId) -> Option<UserId> {

@@ -4,7 +4,7 @@
 //! asked for is a failure: servers of other versions know no manners.
 
 use anyhow::bail;
-use tollgate_proto::iam::{Manner, Receipt, Rehearsal, Rehearsed, Reply};
+use tollgate_proto::iam::{Manner, Receipt, Rehearsal, Rehearsed, Reply, Survey};
 
 use crate::output::cell;
 
@@ -83,15 +83,26 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
     };
     let Rehearsal { changes, sockets, survey } = rehearsal;
     let mut lines: Vec<_> = changes.iter().map(line).collect();
-    let (heard, silent) = (survey.gateways_heard, survey.gateways_silent);
-    if heard + silent > 0 {
+    let heard = survey.gateways_heard;
+    if heard + survey.gateways_silent > 0 {
         let (sockets, gateways) = (count(*sockets, "socket"), count(heard, "gateway"));
         lines.push(format!("It would concern {sockets} on {gateways}."));
     }
-    if silent > 0 {
-        lines.push(format!("Without those of {}: no answer.", count(silent, "gateway")));
-    }
+    lines.extend(missing(survey));
     lines.join("\n")
+}
+
+/// Whose sockets a survey lacks, if it does.
+pub(crate) fn missing(survey: &Survey) -> Option<String> {
+    let gateways = count(survey.gateways_silent, "gateway");
+    let beyond = format!("the gateways of {} of IAM", count(survey.nodes_silent, "node"));
+    let silent = match (survey.gateways_silent, survey.nodes_silent) {
+        (0, 0) => return None,
+        (_, 0) => gateways,
+        (0, _) => beyond,
+        (_, _) => format!("{gateways} and {beyond}"),
+    };
+    Some(format!("Without those of {silent}: no answer."))
 }
 
 /// A number of things.

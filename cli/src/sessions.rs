@@ -1,21 +1,21 @@
 //! Sockets that are open, as a table.
 
-use tollgate_proto::iam::{Reply, SessionRecord, Survey};
+use tollgate_proto::iam::{Reply, SessionRecord};
 
 use crate::iam::Shown;
-use crate::manner::count;
+use crate::manner::missing;
 use crate::output::cell;
 use crate::table;
 
 /// What a reply tells of sockets.
 pub(crate) fn shown(reply: &Reply) -> Shown {
     let shown = Shown::data(grid(&reply.sessions));
-    let Some(Survey { gateways_silent, is_cut, .. }) = reply.survey else { return shown };
-    let shown = match gateways_silent {
-        0 => shown,
-        silent => shown.note(format!("Without those of {}: no answer.", count(silent, "gateway"))),
+    let Some(survey) = reply.survey else { return shown };
+    let shown = match missing(&survey) {
+        Some(words) => shown.note(words),
+        None => shown,
     };
-    if is_cut { shown.note("There are more, for which there was no room.") } else { shown }
+    if survey.is_cut { shown.note("There are more, for which there was no room.") } else { shown }
 }
 
 /// A row each.

@@ -25,7 +25,7 @@ use crate::journal::JournalError;
 use crate::journal::cql::AccessError;
 use crate::last_used::LastUsed;
 use crate::metrics::Metrics;
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, Peers};
 use crate::operation::{Context, bootstrap, signing};
 use crate::passwords::{Passwords, Pool};
 use crate::policy::Denied;
@@ -203,7 +203,7 @@ pub async fn start(
         source,
     })?;
     let stored = storage::open(settings, lease).await?;
-    let context = Arc::new(assemble(settings, mode, stored, clock, lifecycle).await?);
+    let context = Arc::new(assemble(settings, mode, stored, &secret, clock, lifecycle).await?);
     catch_up(&context).await;
     settle_first_admin(&context, token.as_ref()).await?;
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
@@ -224,6 +224,7 @@ async fn assemble(
     settings: &IamSettings,
     mode: BootstrapMode,
     stored: Stored,
+    secret: &SecretString,
     clock: SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Context, StartError> {
@@ -237,7 +238,9 @@ async fn assemble(
         Arc::clone(&metrics),
         lifecycle,
     );
-    let nodes = Nodes::join(&journal, &feed, Arc::clone(&clock), lifecycle).await;
+    let peers = Peers::new(&settings.peer_url, seal.clone(), secret.clone())
+        .map_err(|source| StartError::Key { setting: "iam.peer_url", source })?;
+    let nodes = Nodes::join(&journal, &feed, peers, Arc::clone(&clock), lifecycle).await;
     let nodes = nodes.map_err(|source| storage::unusable(settings, source))?;
     let audit = match settings.audit_file() {
         Some(path) => {

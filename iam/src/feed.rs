@@ -28,8 +28,8 @@ use listeners::Listeners;
 pub use receipt::Receipt;
 use receipt::Receipts;
 use recent::Recent;
-pub use surveys::Survey;
 use surveys::Surveys;
+pub use surveys::{PATIENCE as SURVEY_PATIENCE, Survey};
 
 /// How long a poll waits for something to tell.
 const HOLD: Duration = Duration::from_millis(250);

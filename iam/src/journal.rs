@@ -26,7 +26,7 @@ use tollgate_proto::iam::Ended;
 use tollgate_proto::ids::{JournalId, KeyId, Seq};
 use uuid::Uuid;
 
-use crate::record::UnknownFormat;
+use crate::record::{Sealed, UnknownFormat};
 use crate::state::{Open, Position, StateError};
 use entry::Row;
 
@@ -183,6 +183,9 @@ pub struct NodeRow {
     pub format: u16,
     /// Grows while it lives: of two rows the one with the higher beat is the newer.
     pub beat: u64,
+    /// Where other nodes reach it, sealed for this row. None: it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_url: Option<Sealed>,
     /// Where its gateways stand.
     pub standing: Standing,
 }

@@ -1,13 +1,14 @@
 //! The nodes of IAM that share a journal: each says how far its gateways are, and whoever changed
-//! something is told when those of all nodes know it.
+//! something is told when those of all nodes know it. What gateways alone know, nodes ask each other.
 //!
 //! In: where the gateways of this node stand, and the rows of the others. Out: a row of its own,
-//! and [`Receipt`]s.
+//! [`Receipt`]s, and what the others' gateways found of a [`Survey`].
 //! Never: a node that others do not wait for and whose gateways trust it all the same. So a node
 //! says where it stands before it serves anybody, and what it tells is as old as what it last said.
 
 mod beat;
 mod look;
+mod peers;
 #[cfg(test)]
 mod tests;
 
@@ -16,15 +17,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use tollgate_proto::iam::About;
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
 
-use crate::feed::{Feed, Receipt};
+use crate::feed::{Feed, Receipt, Survey};
 use crate::journal::{Journal, JournalError};
 use beat::Beat;
 use look::{Known, Look, Waiting};
+pub use peers::{PeerAsk, Peers, SURVEY_PATH};
 
 /// How often a node says that it lives, and looks who else does: so many times in a lease.
 const BEATS: u32 = 10;
@@ -43,6 +46,7 @@ struct Shared {
     said: watch::Receiver<Instant>,
     known: watch::Receiver<Known>,
     waiting: Arc<Waiting>,
+    peers: Peers,
 }
 
 impl Nodes {
@@ -54,22 +58,23 @@ impl Nodes {
     pub async fn join(
         journal: &Arc<dyn Journal>,
         feed: &Arc<Feed>,
+        peers: Peers,
         clock: SharedClock,
         lifecycle: &Lifecycle,
     ) -> Result<Self, JournalError> {
         if !journal.is_shared() {
             return Ok(Self::ALONE);
         }
-        let (node, lease) = (Uuid::now_v7(), feed.lease());
+        let (node, lease) = (peers.node, feed.lease());
         let stop = || lifecycle.stop.clone();
-        let mut beat = Beat::new(node, Arc::clone(journal), Arc::clone(feed), clock);
+        let mut beat = Beat::new(&peers, Arc::clone(journal), Arc::clone(feed), clock);
         let (saying, said) = watch::channel(beat.first().await?);
         lifecycle.tasks.spawn(beat.keep(lease / BEATS, saying, stop()));
         let waiting = Arc::<Waiting>::default();
         let look = Look::new(node, Arc::clone(journal), Arc::clone(&waiting));
         let (knowing, known) = watch::channel(Known::nothing());
         lifecycle.tasks.spawn(look.keep(lease / BEATS, knowing, stop()));
-        Ok(Self(Some(Shared { lease, said, known, waiting })))
+        Ok(Self(Some(Shared { lease, said, known, waiting, peers })))
     }
 
     /// How old the word of this node is: the others wait for it no longer than for the lease.
@@ -80,6 +85,18 @@ impl Nodes {
     /// How many others were heard of within the lease.
     pub fn others(&self) -> usize {
         self.0.as_ref().map_or(0, |shared| shared.known.borrow().alive(shared.lease).count())
+    }
+
+    /// Whether this is that node.
+    pub fn is(&self, node: Uuid) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.peers.node == node)
+    }
+
+    /// Asks the others what their gateways hold.
+    pub async fn survey(&self, about: &About) -> Survey {
+        let Some(shared) = &self.0 else { return Survey::default() };
+        let others: Vec<_> = shared.known.borrow().alive(shared.lease).cloned().collect();
+        shared.peers.survey(&others, about).await
     }
 
     /// Waits until the gateways of all other nodes have marked an entry that is in the journal, at

@@ -20,7 +20,7 @@ mod key;
 mod workspace;
 pub mod signing;
 mod mint;
-mod sockets;
+pub mod sockets;
 mod target;
 mod expires;
 mod last_admin;

@@ -10,6 +10,7 @@ mod admission;
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tollgate_proto::iam::{
@@ -20,8 +21,10 @@ use tollgate_proto::ids::Seq;
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use crate::audit::{Answered, Asked};
+use crate::feed::Survey;
 use crate::metrics::Counting;
-use crate::operation::{self, Context, Request, access};
+use crate::nodes::PeerAsk;
+use crate::operation::{self, Context, Request, access, sockets};
 use crate::policy::Denied;
 use crate::refused::Refused;
 use crate::state::Read;
@@ -67,6 +70,18 @@ impl Rim {
         // Trust ends with whatever is older.
         let age = || self.context.writer.age().max(self.context.nodes.age());
         feed.news(journal, poll, age, stop.cancelled()).await
+    }
+
+    /// Answers another node for the gateways of this one.
+    async fn survey(&self, asked: PeerAsk) -> Result<Survey, StatusCode> {
+        let PeerAsk { node, about } = asked;
+        if !self.context.nodes.is(node) {
+            return Err(StatusCode::MISDIRECTED_REQUEST);
+        }
+        sockets::survey_own(&self.context, about).await.map_err(|refused| {
+            tracing::debug!(%refused, "another node was not answered");
+            StatusCode::SERVICE_UNAVAILABLE
+        })
     }
 
     async fn ask_in_time(&self, place: Place, call: Call) -> Done {

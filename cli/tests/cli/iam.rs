@@ -101,6 +101,10 @@ fn a_change_is_waited_for_or_rehearsed() {
     transcript.run(SILENT, "reset-password --user-id u-1 --wait");
     transcript.run(REHEARSED, "delete-user --user-id u-1 --dry-run");
     transcript.run(REHEARSED, "delete-user --user-id u-1 --dry-run --json");
+    transcript.run(
+        r#"{"dry_run":{"changes":[{"event":"restore"}],"survey":{"nodes_silent":1}}}"#,
+        "delete-user --user-id u-1 --dry-run",
+    );
     transcript.run(r#"{"dry_run":{"changes":[]}}"#, "enable-user --user-id u-1 --dry-run");
     transcript.run(DONE, "update-user --user-id u-1 --roles reader --wait --dry-run");
     transcript.run(REFUSED, "rotate-signing-key --dry-run");
@@ -120,6 +124,12 @@ fn sockets_are_listed_and_closed() {
         r#"{"survey":{"gateways_heard":1,"gateways_silent":1,"is_cut":true}}"#,
         "list-sessions --user u-1",
     );
+    for survey in [
+        r#"{"survey":{"gateways_heard":1,"gateways_silent":0,"nodes_silent":1}}"#,
+        r#"{"survey":{"gateways_heard":1,"gateways_silent":2,"nodes_silent":2}}"#,
+    ] {
+        transcript.run(survey, "list-sessions --user u-1");
+    }
     transcript.run(SESSIONS, "list-sessions");
     transcript.run(SESSIONS, "list-sessions --user-id=");
     transcript.run(SESSIONS, "list-sessions --workspace=");

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "figures, for those who look at a run")]
 
 mod stage;
+mod surveys;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ async fn call(socket: &mut Socket) -> anyhow::Result<Option<String>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_revoked_at_one_node_is_dead_at_the_gateways_of_both() -> anyhow::Result<()> {
     let deployment = Deployment::new().await?;
-    let nodes = [deployment.node("one")?, deployment.node("two")?];
+    let nodes = [deployment.node("one").await?, deployment.node("two").await?];
     let gateways = [Gateway::start(&[&nodes[0]]).await?, Gateway::start(&[&nodes[1]]).await?];
     let admin = gateways[0].claim().await?;
     let mut took = Vec::new();
@@ -94,7 +95,7 @@ async fn ask(
 async fn a_node_that_is_killed_costs_the_calls_that_it_was_at() -> anyhow::Result<()> {
     const ASKERS: usize = 8;
     let deployment = Deployment::new().await?;
-    let mut nodes = [deployment.node("one")?, deployment.node("two")?];
+    let mut nodes = [deployment.node("one").await?, deployment.node("two").await?];
     let mut gateways = Vec::new();
     for _ in 0..2 {
         gateways.push(Arc::new(Gateway::start(&[&nodes[0], &nodes[1]]).await?));
@@ -123,7 +124,7 @@ async fn a_node_that_is_killed_costs_the_calls_that_it_was_at() -> anyhow::Resul
             assert!(asked < killed, "{:?} after the kill: {error}", asked - killed);
         }
         assert!(fine > 100, "{fine}");
-        nodes[victim] = deployment.node(["one", "two"][victim])?;
+        nodes[victim] = deployment.node(["one", "two"][victim]).await?;
         // Gateways know a node by its address; the port is another one now.
         let all = [&nodes[0], &nodes[1]];
         gateways =
@@ -135,7 +136,7 @@ async fn a_node_that_is_killed_costs_the_calls_that_it_was_at() -> anyhow::Resul
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_cluster_nothing_is_allowed_and_all_heals() -> anyhow::Result<()> {
     let deployment = Deployment::new().await?;
-    let nodes = [deployment.node("one")?, deployment.node("two")?];
+    let nodes = [deployment.node("one").await?, deployment.node("two").await?];
     let gateways = [
         Gateway::start(&[&nodes[0], &nodes[1]]).await?,
         Gateway::start(&[&nodes[1], &nodes[0]]).await?,
@@ -149,7 +150,7 @@ async fn without_its_cluster_nothing_is_allowed_and_all_heals() -> anyhow::Resul
         sockets.push(socket);
     }
 
-    deployment.way.set_open(false);
+    deployment.set_open(false)?;
     let gone = Instant::now();
     for socket in &mut sockets {
         until(async || Ok(call(socket).await?.as_deref() == Some("unavailable"))).await?;
@@ -165,7 +166,7 @@ async fn without_its_cluster_nothing_is_allowed_and_all_heals() -> anyhow::Resul
         }
     }
 
-    deployment.way.set_open(true);
+    deployment.set_open(true)?;
     let back = Instant::now();
     for socket in &mut sockets {
         until(async || Ok(call(socket).await?.is_none())).await?;

@@ -4,26 +4,47 @@
 //! Each gateway has a question with the news until it has answered; one that is cut off from IAM
 //! is waited for a moment and no longer. Never: more questions at once than polls have room for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tollgate_proto::iam::{About, Ask, Found, News};
 use tollgate_proto::ids::{AskId, GatewayId};
 
 /// How long gateways may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// Surveys at once; others are refused.
 const MOST: usize = 64;
 
 /// What came of a survey.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Survey {
     /// What each gateway found that answered.
-    pub found: Vec<(GatewayId, Found)>,
-    /// How many did not.
-    pub silent: usize,
+    pub found: BTreeMap<GatewayId, Found>,
+    /// Those that did not.
+    pub silent: BTreeSet<GatewayId>,
+    /// How many nodes did not say what their gateways found. One that is asked by another speaks
+    /// for itself.
+    #[serde(skip)]
+    pub silent_nodes: usize,
+}
+
+impl Survey {
+    /// With what another node was told. A gateway that has just gone from one node to the other
+    /// counts once, and as heard if it was.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        for (gateway, found) in other.found {
+            self.found.entry(gateway).or_insert(found);
+        }
+        self.silent.extend(other.silent);
+        self.silent.retain(|gateway| !self.found.contains_key(gateway));
+        self.silent_nodes += other.silent_nodes;
+        self
+    }
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +59,7 @@ struct Open {
     ask: Ask,
     /// Gateways that have not answered, and whether each was asked.
     awaited: Vec<(GatewayId, bool)>,
-    found: Vec<(GatewayId, Found)>,
+    found: BTreeMap<GatewayId, Found>,
 }
 
 /// A survey that ends with this value, however that ends.
@@ -75,7 +96,7 @@ impl Surveys {
         }
         let asking = Asking { surveys: self, id: ask.id };
         let awaited = gateways.into_iter().map(|gateway| (gateway, false)).collect();
-        open.push(Open { ask, awaited, found: Vec::new() });
+        open.push(Open { ask, awaited, found: BTreeMap::new() });
         drop(open);
         self.moved.send_replace(());
         Some(asking)
@@ -94,7 +115,7 @@ impl Surveys {
             let before = open.awaited.len();
             open.awaited.retain(|(awaited, _)| *awaited != gateway);
             if open.awaited.len() < before {
-                open.found.push((gateway, found));
+                open.found.insert(gateway, found);
             }
         }
         drop(open);
@@ -143,8 +164,9 @@ impl Asking<'_> {
         let at = open.iter().position(|open| open.ask.id == self.id);
         let ended = at.map(|at| open.swap_remove(at));
         ended.map_or_else(Survey::default, |ended| Survey {
-            silent: ended.awaited.len(),
+            silent: ended.awaited.into_iter().map(|(gateway, _)| gateway).collect(),
             found: ended.found,
+            silent_nodes: 0,
         })
     }
 }
@@ -177,7 +199,7 @@ mod tests {
     async fn a_survey_ends_with_the_last_answer() {
         let (surveys, id) = (Surveys::default(), ask_id(1));
         let nobody = surveys.ask(id, about(), vec![]).await.unwrap();
-        assert_eq!((nobody.found.len(), nobody.silent), (0, 0));
+        assert_eq!((nobody.found.len(), nobody.silent.len()), (0, 0));
 
         let polls = async {
             for number in [1, 2] {
@@ -208,10 +230,32 @@ mod tests {
     async fn nobody_waits_long_for_a_gateway_that_does_not_answer() {
         let (surveys, begun) = (Surveys::default(), Instant::now());
         let survey = surveys.ask(ask_id(1), about(), vec![gateway(1)]).await.unwrap();
-        assert_eq!((survey.silent, begun.elapsed()), (1, PATIENCE));
+        assert_eq!((survey.silent, begun.elapsed()), ([gateway(1)].into(), PATIENCE));
         // One that is given up is over too.
         assert!(surveys.ask(ask_id(2), about(), vec![gateway(1)]).now_or_never().is_none());
         assert!(surveys.open().is_empty());
+    }
+
+    #[test]
+    fn a_gateway_that_goes_from_one_node_to_another_counts_once() {
+        let survey = |found: &[u128], silent: &[u128]| Survey {
+            found: found
+                .iter()
+                .map(|number| {
+                    (gateway(*number), Found { ask: ask_id(1), count: 1, sockets: vec![] })
+                })
+                .collect(),
+            silent: silent.iter().map(|number| gateway(*number)).collect(),
+            silent_nodes: 1,
+        };
+        for (one, other) in [
+            (survey(&[1, 2], &[4]), survey(&[2, 3], &[1, 5])),
+            (survey(&[2, 3], &[1, 5]), survey(&[1, 2], &[4])),
+        ] {
+            let all = one.and(other);
+            assert!(all.found.into_keys().eq([1, 2, 3].map(gateway)));
+            assert_eq!((all.silent, all.silent_nodes), ([4, 5].map(gateway).into(), 2));
+        }
     }
 
     #[tokio::test]

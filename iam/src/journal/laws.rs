@@ -17,7 +17,7 @@ use super::entry::{Act, Entry, Row};
 use super::snapshot::Snapshot;
 use super::{Base, Committed, Journal, JournalError, NodeRow, Standing, replay, snapshot};
 use crate::hash::Digest;
-use crate::record::{Change, Done, Outcome, Workspace};
+use crate::record::{Change, Done, Outcome, Sealed, Workspace};
 use crate::seal::Seal;
 use crate::state::{self, Open, Read, State, Table};
 use sharing::Shared;
@@ -256,8 +256,8 @@ async fn rows_aside_are_kept(node: &Node) {
     let ended = vec![Ended { seq: Seq(3), closed: 1, cancelled: 2 }];
     let row = |beat| {
         let standing = Standing { marked: Seq(4), gateways: 2, ended: ended.clone() };
-        let version = "1.2.3".to_owned();
-        NodeRow { node: Uuid::nil(), version, format: 2, beat, standing }
+        let (version, peer_url) = ("1.2.3".to_owned(), Some(Sealed("somewhere".to_owned())));
+        NodeRow { node: Uuid::nil(), version, format: 2, beat, peer_url, standing }
     };
     for beat in [1, 2] {
         journal.put_node(row(beat)).await.unwrap();

@@ -10,15 +10,17 @@ use tokio_util::sync::CancellationToken;
 use tollgate_runtime::clock::SharedClock;
 use uuid::Uuid;
 
+use super::Peers;
 use crate::feed::Feed;
 use crate::journal::{Journal, JournalError, NodeRow, Standing};
-use crate::record::Format;
+use crate::record::{Format, Sealed};
 
 /// Between two rows that could not be written.
 const AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Beat {
     node: Uuid,
+    peer_url: Option<Sealed>,
     journal: Arc<dyn Journal>,
     feed: Arc<Feed>,
     clock: SharedClock,
@@ -29,12 +31,13 @@ pub(super) struct Beat {
 
 impl Beat {
     pub(super) fn new(
-        node: Uuid,
+        peers: &Peers,
         journal: Arc<dyn Journal>,
         feed: Arc<Feed>,
         clock: SharedClock,
     ) -> Self {
-        Self { node, journal, feed, clock, newest: 0, said: Standing::default() }
+        let (node, peer_url) = (peers.node, peers.url.clone());
+        Self { node, peer_url, journal, feed, clock, newest: 0, said: Standing::default() }
     }
 
     /// Says for the first time that this node is there. Waits for a cluster that is away. Gives
@@ -102,6 +105,7 @@ impl Beat {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format: Format::NEWEST.into(),
             beat: self.newest,
+            peer_url: self.peer_url.clone(),
             standing: standing.clone(),
         };
         self.journal.put_node(row).await?;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::time::advance;
 use tollgate_proto::iam::{Ended, Event, Mark, Moved, Poll};
 use tollgate_proto::ids::{GatewayId, KeyId};
@@ -11,6 +12,11 @@ use crate::journal::laws::failing::Mute;
 
 const LEASE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// A node that says nothing of where it is.
+fn peers() -> Peers {
+    Peers::new("", laws::seal(), SecretString::from("secret")).unwrap()
+}
 
 /// A node of IAM, as far as its feed and the others go.
 struct Node {
@@ -25,7 +31,7 @@ impl Node {
         let life = Lifecycle::new();
         let feed = Feed::begin(&node.state, LEASE).unwrap();
         let clock = ManualClock::at_ms(1_800_000_000_000);
-        let nodes = Nodes::join(&journal, &feed, clock, &life).await.unwrap();
+        let nodes = Nodes::join(&journal, &feed, peers(), clock, &life).await.unwrap();
         Self { journal, feed, nodes, life }
     }
 
@@ -114,7 +120,7 @@ async fn a_node_that_cannot_say_how_it_is_tells_gateways_so() {
     assert!(one.nodes.age() <= LEASE / BEATS, "{:?}", one.nodes.age());
 
     let mute: Arc<dyn Journal> = Arc::new(Mute(Arc::clone(&node.journal)));
-    let mut beat = Beat::new(Uuid::nil(), mute, Arc::clone(&one.feed), ManualClock::at_ms(1));
+    let mut beat = Beat::new(&peers(), mute, Arc::clone(&one.feed), ManualClock::at_ms(1));
     let never = tokio::time::timeout(LEASE, beat.first()).await;
     assert!(never.is_err(), "nobody is served before it is said");
     let (saying, said) = watch::channel(Instant::now());

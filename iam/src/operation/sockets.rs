@@ -3,6 +3,8 @@
 //! Gateways alone know of them, and are asked. That one is to be closed is an entry in the journal,
 //! so that every gateway hears of it, whatever node it asks.
 
+use std::collections::BTreeMap;
+
 use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::{About, Credential, Found, LiveSocket, Reply, SessionRecord, Survey};
 use tollgate_proto::ids::{AskId, GatewayId, SocketId, UserId, WorkspaceId};
@@ -53,7 +55,7 @@ pub(super) async fn list(
         }
     };
     let found = survey(context, about).await?;
-    let is_cut = found.found.iter().any(|(_, found)| found.count > found.sockets.len() as u64);
+    let is_cut = found.found.values().any(|found| found.count > found.sockets.len() as u64);
     let sessions = records(context, request, &found.found)?;
     let survey = Some(Survey { is_cut, ..reach(&found) });
     Ok(Reply { sessions, survey, ..Reply::default() }.into())
@@ -99,7 +101,7 @@ pub(super) async fn end(
             let live = caller::live(&context.state.view()?, request)?;
             policy::allow(&live, &Action::SeeMissing { capability: Capability::UsersAdmin })?;
         }
-        return Err(Refused::NotFound(match found.silent {
+        return Err(Refused::NotFound(match found.silent.len() + found.silent_nodes {
             0 => "session not found",
             _ => "session not found at the gateways that answered; some did not: try kick-user",
         }));
@@ -120,7 +122,7 @@ pub(super) async fn count_concerned(
         return Ok((0, Survey::default()));
     }
     let found = survey(context, About::Moved(moved)).await?;
-    let sockets = found.found.iter().map(|(_, found)| found.count).sum();
+    let sockets = found.found.values().map(|found| found.count).sum();
     Ok((sockets, reach(&found)))
 }
 
@@ -128,17 +130,27 @@ pub(super) async fn count_concerned(
 fn reach(found: &feed::Survey) -> Survey {
     Survey {
         gateways_heard: found.found.len() as u64,
-        gateways_silent: found.silent as u64,
+        gateways_silent: found.silent.len() as u64,
+        nodes_silent: found.silent_nodes as u64,
         is_cut: false,
     }
 }
 
 fn holder(found: &feed::Survey, socket: SocketId) -> Option<UserId> {
-    let mut sockets = found.found.iter().flat_map(|(_, found)| &found.sockets);
+    let mut sockets = found.found.values().flat_map(|found| &found.sockets);
     sockets.find(|held| held.id == socket).map(|held| held.user)
 }
 
+/// Asks the gateways of every node.
 async fn survey(context: &Context, about: About) -> Result<feed::Survey, Refused> {
+    let others = async { Ok(context.nodes.survey(&about).await) };
+    // First our own: if too much is being asked, nobody else is.
+    let (own, others) = tokio::try_join!(survey_own(context, about.clone()), others)?;
+    Ok(own.and(others))
+}
+
+/// Asks the gateways that poll this node.
+pub async fn survey_own(context: &Context, about: About) -> Result<feed::Survey, Refused> {
     let id = AskId(draw::uuid()?);
     let asked = context.feed.survey(id, about).await;
     asked.ok_or(Refused::TooMany { retry_after: RETRY })
@@ -148,7 +160,7 @@ async fn survey(context: &Context, about: About) -> Result<feed::Survey, Refused
 fn records(
     context: &Context,
     request: &Request,
-    found: &[(GatewayId, Found)],
+    found: &BTreeMap<GatewayId, Found>,
 ) -> Result<Vec<SessionRecord>, Refused> {
     let view = context.state.view()?;
     let live = caller::live(&view, request)?;

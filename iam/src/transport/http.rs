@@ -1,8 +1,9 @@
 //! HTTP/1.1 on IAM's own listener, which is never exposed to the public; under TLS, if that is set.
 //!
-//! In: `POST /v1/call` and `POST /v1/feed` with the service secret; `GET /.well-known/jwks.json`, whose keys are
-//! public. The secret is compared, in constant time, before a body is read. Whoever has not shown
-//! it is a stranger: a few at a time, for a few seconds each, and the next ones wait.
+//! In: `POST /v1/call` and `POST /v1/feed` of gateways and `POST /v1/survey` of other nodes, with the
+//! service secret; `GET /.well-known/jwks.json`, whose keys are public. The secret is compared, in
+//! constant time, before a body is read. Whoever has not shown it is a stranger: a few at a time,
+//! for a few seconds each, and the next ones wait.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,6 +32,7 @@ use tower::ServiceExt;
 
 use super::Rim;
 use super::handshake::Handshake;
+use crate::nodes::{PeerAsk, SURVEY_PATH};
 use crate::operation::Context;
 
 /// The largest body.
@@ -83,6 +85,7 @@ pub fn serve(
     let router = Router::new()
         .route(CALL_PATH, post(call))
         .route(FEED_PATH, post(feed))
+        .route(SURVEY_PATH, post(survey))
         .route(JWKS_PATH, get(jwks))
         .with_state(app);
     lifecycle.tasks.spawn(accept(listener, handshake, router, lifecycle.clone()));
@@ -209,6 +212,16 @@ async fn call(State(app): State<App>, request: Request) -> Response {
 async fn feed(State(app): State<App>, request: Request) -> Response {
     match read::<Poll>(&app, request).await {
         Ok(poll) => write(&app.rim.news(poll).await),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn survey(State(app): State<App>, request: Request) -> Response {
+    match read::<PeerAsk>(&app, request).await {
+        Ok(asked) => match app.rim.survey(asked).await {
+            Ok(survey) => write(&survey),
+            Err(refusal) => refusal.into_response(),
+        },
         Err(refusal) => refusal,
     }
 }

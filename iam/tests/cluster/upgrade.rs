@@ -87,7 +87,7 @@ async fn the_format_is_raised_when_every_node_reads_it_and_nobody_notices() {
 /// What a node says that knows the oldest format only.
 fn older_node(beat: u64) -> NodeRow {
     let (version, standing) = ("0.0.9".to_owned(), Standing::default());
-    NodeRow { node: Uuid::from_u128(1), version, format: 1, beat, standing }
+    NodeRow { node: Uuid::from_u128(1), version, format: 1, beat, peer_url: None, standing }
 }
 
 async fn journal(keyspace: &Keyspace, folder: &Arc<TempDir>) -> Cql {

@@ -109,7 +109,8 @@ async fn a_gateway_that_does_not_answer_is_told_of() {
         gateway.find(head, vec![Found { ask: id, count: 7, sockets: vec![] }]).await;
     };
     let (reply, ()) = tokio::join!(iam.by(&admin, own()), cut);
-    let expect = Survey { gateways_heard: 1, gateways_silent: 1, is_cut: true };
+    let expect =
+        Survey { gateways_heard: 1, gateways_silent: 1, is_cut: true, ..Survey::default() };
     assert_eq!(reply.unwrap().survey, Some(expect));
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tollgate_iam::nodes::SURVEY_PATH;
 use tollgate_proto::iam::{Outcome, RefusalKind, known_operations};
 use tollgate_proto::ids::Seq;
 use uuid::Uuid;
 
-use super::harness::{Iam, SECRET, assert_nobody, assert_refused};
+use super::harness::{Iam, SECRET, assert_nobody, assert_refused, post_to};
 
 #[tokio::test]
 async fn without_the_secret_nothing_is_read() {
@@ -26,6 +27,25 @@ async fn without_the_secret_nothing_is_read() {
     let waiting = "POST /v1/call HTTP/1.1\r\nHost: iam\r\nContent-Length: 1000000\r\n\r\n";
     let (head, _) = iam.http(waiting).await;
     assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
+}
+
+#[tokio::test]
+async fn a_node_answers_others_under_the_secret_and_for_itself_alone() {
+    let iam = Iam::fresh().await;
+    let ask = json!({"node": Uuid::now_v7(), "about": {"user": Uuid::now_v7()}}).to_string();
+    for secret in ["", "wrong", &SECRET[..31]] {
+        let (head, body) = iam.http(&post_to(SURVEY_PATH, secret, &ask)).await;
+        assert!(head.starts_with("HTTP/1.1 401 ") && body.is_empty(), "{head}");
+    }
+    // No other writes to its journal.
+    let (head, _) = iam.http(&post_to(SURVEY_PATH, SECRET, &ask)).await;
+    assert!(head.starts_with("HTTP/1.1 421 "), "{head}");
+    for body in ["{}", &"[".repeat(10_000)] {
+        let (head, _) = iam.http(&post_to(SURVEY_PATH, SECRET, body)).await;
+        assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+    }
+    let (head, _) = iam.http(&post_to(SURVEY_PATH, SECRET, &"x".repeat((1 << 20) + 1))).await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
 }
 
 #[tokio::test]

@@ -38,9 +38,17 @@ pub struct Survey {
     pub gateways_heard: u64,
     /// Gateways that did not, in time: what they hold is missing.
     pub gateways_silent: u64,
+    /// Other nodes of IAM that did not say, in time, what theirs hold: it is missing, too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub nodes_silent: u64,
     /// Whether there was no room for all that was found.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A socket that is open.

@@ -1,5 +1,5 @@
-//! Gateways in this process, nodes of IAM as processes of their own, and a way to their cluster that
-//! can be shut.
+//! Gateways in this process, nodes of IAM as processes of their own, and ways to their cluster and
+//! from one to the other that can be shut.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -29,42 +29,43 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// How long gateways trust what they heard.
 pub(super) const LEASE: &str = "2s";
 
-/// A way to the cluster.
+/// A way to somewhere. Until it leads there it is shut.
 pub(super) struct Way {
     address: SocketAddr,
-    is_open: watch::Sender<bool>,
+    to: watch::Sender<Option<String>>,
     _tasks: JoinSet<()>,
 }
 
 impl Way {
-    pub(super) async fn open() -> anyhow::Result<Self> {
-        let cluster = cluster()?;
+    async fn new() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (is_open, opened) = watch::channel(true);
+        let (to, leads) = watch::channel(None::<String>);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {
-                let (cluster, mut opened) = (cluster.clone(), opened.clone());
+                let mut leads = leads.clone();
                 connections.spawn(async move {
-                    if !*opened.borrow() {
-                        return;
-                    }
-                    let Ok(mut server) = TcpStream::connect(cluster).await else { return };
+                    let Some(server) = leads.borrow_and_update().clone() else { return };
+                    let Ok(mut server) = TcpStream::connect(server).await else { return };
                     // Whatever is on the way is cut.
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                        _ = opened.wait_for(|is_open| !*is_open) => {}
+                        _ = leads.changed() => {}
                     }
                 });
             }
         });
-        Ok(Self { address, is_open, _tasks: tasks })
+        Ok(Self { address, to, _tasks: tasks })
     }
 
-    pub(super) fn set_open(&self, is_open: bool) {
-        self.is_open.send_replace(is_open);
+    pub(super) fn lead_to(&self, to: &impl ToString) {
+        self.to.send_replace(Some(to.to_string()));
+    }
+
+    pub(super) fn shut(&self) {
+        self.to.send_replace(None);
     }
 }
 
@@ -80,7 +81,7 @@ fn cluster() -> anyhow::Result<String> {
 
 /// What nodes of one journal share.
 pub(super) struct Deployment {
-    pub(super) way: Way,
+    way: Way,
     keyspace: String,
     folder: TempDir,
     program: PathBuf,
@@ -92,16 +93,24 @@ impl Deployment {
         write_new_secret(&folder.path().join("secret"), SECRET)?;
         write_new_secret(&folder.path().join("seal"), &"5".repeat(64))?;
         let keyspace = format!("e2e{}", Uuid::new_v4().simple());
-        Ok(Self {
-            way: Way::open().await?,
-            keyspace,
-            folder,
-            program: program::built("tollgate-iam")?,
-        })
+        let way = Way::new().await?;
+        way.lead_to(&cluster()?);
+        Ok(Self { way, keyspace, folder, program: program::built("tollgate-iam")? })
+    }
+
+    /// Opens and shuts the way to the cluster.
+    pub(super) fn set_open(&self, is_open: bool) -> anyhow::Result<()> {
+        if is_open {
+            self.way.lead_to(&cluster()?);
+        } else {
+            self.way.shut();
+        }
+        Ok(())
     }
 
     /// Starts a node of IAM that keeps its cache in a folder of this name.
-    pub(super) fn node(&self, name: &str) -> anyhow::Result<Node> {
+    pub(super) async fn node(&self, name: &str) -> anyhow::Result<Node> {
+        let from_others = Way::new().await?;
         let mut command = Command::new(&self.program);
         command
             .current_dir(self.folder.path())
@@ -109,6 +118,7 @@ impl Deployment {
             .stderr(Stdio::piped());
         for (setting, value) in [
             ("IAM__ADMIN_LISTEN", "127.0.0.1:0"),
+            ("IAM__PEER_URL", &*format!("http://{}", from_others.address)),
             ("IAM__JOURNAL", "cql"),
             ("IAM__CQL__CONTACT_POINTS", &*format!("[\"{}\"]", self.way.address)),
             ("IAM__CQL__KEYSPACE", &self.keyspace),
@@ -128,8 +138,9 @@ impl Deployment {
         // Whatever it says later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let said: Value = serde_json::from_str(&line)?;
-        let address = said["address"].as_str().context("no address")?.parse()?;
-        Ok(Node { child, address })
+        let address: SocketAddr = said["address"].as_str().context("no address")?.parse()?;
+        from_others.lead_to(&address);
+        Ok(Node { child, address, from_others })
     }
 }
 
@@ -137,6 +148,8 @@ impl Deployment {
 pub(super) struct Node {
     child: Child,
     pub(super) address: SocketAddr,
+    /// On which the other nodes reach it.
+    pub(super) from_others: Way,
 }
 
 impl Node {

@@ -1,0 +1,163 @@
+//! The other nodes, asked what their gateways hold: a gateway polls one node, and no other knows it.
+//!
+//! In: a question, and the rows of the nodes that live. Out: what their gateways found, and how many
+//! nodes said nothing, in time.
+//! Never: the service secret to an address that was not sealed under our key, because whoever may
+//! write to the cluster could put its own there; nor a question of another node passed on.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, InvalidHeaderValue};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use tollgate_proto::iam::About;
+use tollgate_runtime::address::{Address, InvalidAddress, Place};
+use tollgate_runtime::tls::HandshakeError;
+use uuid::Uuid;
+
+use crate::feed::{SURVEY_PATIENCE, Survey};
+use crate::journal::NodeRow;
+use crate::record::Sealed;
+use crate::seal::{Seal, SealError};
+
+/// The path on IAM's listener at which a node asks another one.
+pub const SURVEY_PATH: &str = "/v1/survey";
+
+/// How long a node may take: as long as its gateways, and the way there and back.
+const DEADLINE: Duration = SURVEY_PATIENCE.saturating_add(Duration::from_millis(250));
+/// Nodes that are asked at once; the others count as silent.
+const MOST: usize = 64;
+/// The longest answer: 64 gateways with as many sockets as have room in a poll.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// What a node asks another one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PeerAsk {
+    /// The one that is meant: behind its URL there may be another one by now.
+    pub node: Uuid,
+    /// Which sockets are meant.
+    pub about: About,
+}
+
+/// What it takes to ask other nodes, and to be asked.
+#[derive(Debug)]
+pub struct Peers {
+    /// This node.
+    pub(super) node: Uuid,
+    /// Where the others reach it, as its row says it.
+    pub(super) url: Option<Sealed>,
+    seal: Seal,
+    secret: SecretString,
+}
+
+/// Why a node was not heard.
+#[derive(Debug, thiserror::Error)]
+enum Unheard {
+    #[error("it does not say where it is: iam.peer_url is not set there")]
+    NoUrl,
+    #[error("what it says of where it is cannot be trusted")]
+    Foreign(#[from] SealError),
+    #[error("what it says of where it is cannot be used")]
+    Address(#[from] InvalidAddress),
+    #[error("the service secret holds characters that HTTP does not carry")]
+    Secret(#[from] InvalidHeaderValue),
+    #[error("it could not be reached")]
+    Unreachable(#[from] HandshakeError),
+    #[error("the connection broke")]
+    Broken(#[from] hyper::Error),
+    #[error("it answered {0}")]
+    Refused(StatusCode),
+    #[error("its answer was not read to the end")]
+    Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("its answer cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("no answer within {DEADLINE:?}")]
+    Late,
+}
+
+impl Peers {
+    /// A new node, which others reach at `url`; nowhere, if that is empty.
+    pub fn new(url: &str, seal: Seal, secret: SecretString) -> Result<Self, SealError> {
+        let node = Uuid::now_v7();
+        let is_told = !url.is_empty();
+        let url = is_told.then(|| seal.seal(url.as_bytes(), &context(node))).transpose()?;
+        Ok(Self { node, url, seal, secret })
+    }
+
+    /// Asks these nodes.
+    pub(super) async fn survey(&self, nodes: &[NodeRow], about: &About) -> Survey {
+        let asked = nodes.iter().take(MOST).map(|node| self.ask(node, about));
+        let heard: Vec<Survey> = join_all(asked).await.into_iter().flatten().collect();
+        let silent_nodes = nodes.len() - heard.len();
+        let none = Survey { silent_nodes, ..Survey::default() };
+        heard.into_iter().fold(none, Survey::and)
+    }
+
+    async fn ask(&self, node: &NodeRow, about: &About) -> Option<Survey> {
+        let asked = timeout(DEADLINE, self.try_ask(node, about)).await;
+        match asked.unwrap_or(Err(Unheard::Late)) {
+            Ok(survey) => Some(survey),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(node = %node.node, error, "a node was not heard");
+                None
+            }
+        }
+    }
+
+    async fn try_ask(&self, row: &NodeRow, about: &About) -> Result<Survey, Unheard> {
+        let url =
+            self.seal.open(row.peer_url.as_ref().ok_or(Unheard::NoUrl)?, &context(row.node))?;
+        let url = String::from_utf8_lossy(&url);
+        let address = Address::parse(&format!("{}{SURVEY_PATH}", url.trim_end_matches('/')), None)?;
+        let ask = PeerAsk { node: row.node, about: about.clone() };
+        let mut request = Request::new(Full::new(Bytes::from(serde_json::to_vec(&ask)?)));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = address.target(Place::default()).unwrap_or_default();
+        let mut secret = HeaderValue::from_str(&format!("Bearer {}", self.secret.expose_secret()))?;
+        secret.set_sensitive(true);
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, secret);
+        headers.insert(HOST, address.authority().clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(serde_json::from_slice(&exchange(&address, request).await?)?)
+    }
+}
+
+/// A URL is sealed for the row of one node, and opens in no other.
+fn context(node: Uuid) -> String {
+    format!("peer url of {node}")
+}
+
+/// Sends one request over a connection of its own: people ask, and now and then.
+async fn exchange(address: &Address, request: Request<Full<Bytes>>) -> Result<Bytes, Unheard> {
+    let stream = address.connect().await?;
+    let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+    let answer = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        match head.status {
+            StatusCode::OK => {}
+            other => return Err(Unheard::Refused(other)),
+        }
+        let body = Limited::new(body, MAX_ANSWER).collect().await;
+        Ok(body.map_err(Unheard::Cut)?.to_bytes())
+    };
+    let mut answer = pin!(answer);
+    // Nothing is lost with the driver: what it has read is with the answer.
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        _ = driver => answer.await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

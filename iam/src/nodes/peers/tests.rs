@@ -1,0 +1,109 @@
+use futures_util::FutureExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tollgate_proto::ids::UserId;
+
+use super::*;
+use crate::journal::Standing;
+
+const SECRET: &str = "a secret";
+const FOUND: &str = r#"{"found":{"00000000-0000-0000-0000-000000000001":{"ask":"00000000-0000-0000-0000-000000000002","count":3}},"silent":["00000000-0000-0000-0000-000000000003"]}"#;
+
+fn peers(url: &str, digit: &str) -> Peers {
+    let seal = Seal::new(&SecretString::from(digit.repeat(64))).unwrap();
+    Peers::new(url, seal, SecretString::from(SECRET)).unwrap()
+}
+
+/// What a node says of itself.
+fn row(of: &Peers) -> NodeRow {
+    NodeRow {
+        node: of.node,
+        version: String::new(),
+        format: 1,
+        beat: 1,
+        peer_url: of.url.clone(),
+        standing: Standing::default(),
+    }
+}
+
+fn about() -> About {
+    About::User(UserId(Uuid::nil()))
+}
+
+/// A listener, and the node that is there.
+async fn listen() -> (TcpListener, Peers) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/iam/", listener.local_addr().unwrap());
+    (listener, peers(&url, "a"))
+}
+
+/// Reads a question and writes these bytes.
+async fn answer(listener: &TcpListener, bytes: &str) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\"}}") {
+        assert!(stream.read_buf(&mut asked).await.unwrap() > 0);
+    }
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    String::from_utf8(asked).unwrap()
+}
+
+fn http(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test]
+async fn a_node_is_asked_under_the_secret() {
+    let (listener, there) = listen().await;
+    let (here, rows) = (peers("", "a"), [row(&there)]);
+    let about = about();
+    let said = http("200 OK", FOUND);
+    let (survey, asked) = tokio::join!(here.survey(&rows, &about), answer(&listener, &said));
+    assert_eq!((survey.found.len(), survey.silent.len(), survey.silent_nodes), (1, 1, 0));
+    let (head, body) = asked.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /iam/v1/survey HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("\r\nauthorization: Bearer {SECRET}\r\n")), "{head}");
+    let PeerAsk { node, about } = serde_json::from_str(body).unwrap();
+    assert_eq!((node, about), (there.node, self::about()));
+}
+
+#[tokio::test]
+async fn the_secret_goes_to_no_address_that_was_not_sealed_for_the_node() {
+    let (listener, there) = listen().await;
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let written = NodeRow { peer_url: Some(Sealed(url.clone())), ..row(&there) };
+    let of_another = NodeRow { node: Uuid::now_v7(), ..row(&there) };
+    let foreign = row(&peers(&url, "b"));
+    let silent = row(&peers("", "a"));
+    let rows = [written, of_another, foreign, silent];
+    let survey = peers("", "a").survey(&rows, &about()).await;
+    assert_eq!((survey.found.len(), survey.silent_nodes), (0, 4));
+    assert!(listener.accept().now_or_never().is_none(), "somebody was asked");
+}
+
+#[tokio::test]
+async fn a_node_that_answers_anything_else_is_silent() {
+    let (listener, there) = listen().await;
+    let (here, rows, about) = (peers("", "a"), [row(&there)], about());
+    for said in [
+        http("421 Misdirected Request", ""),
+        http("503 Service Unavailable", FOUND),
+        http("200 OK", "{}"),
+        http("200 OK", FOUND).replace("Content-Length: ", "Content-Length: 1"),
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", MAX_ANSWER + 1),
+        "HTTP/1.1 200".to_owned(),
+        String::new(),
+    ] {
+        let (survey, _) = tokio::join!(here.survey(&rows, &about), answer(&listener, &said));
+        assert_eq!((survey.found.len(), survey.silent_nodes), (0, 1), "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_a_node() {
+    let (_listener, there) = listen().await;
+    let begun = Instant::now();
+    let survey = peers("", "a").survey(&[row(&there)], &about()).await;
+    assert_eq!((survey.silent_nodes, begun.elapsed()), (1, DEADLINE));
+}

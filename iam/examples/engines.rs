@@ -7,7 +7,7 @@
 //! `docs/PERFORMANCE.md` come from here.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +23,10 @@ use tokio::time::Instant;
 use tollgate_iam::config::{DEFAULTS, IamSettings};
 use tollgate_proto::iam::CALL_PATH;
 use tollgate_runtime::clock::SystemClock;
-use tollgate_runtime::config::{Flags, load};
+use tollgate_runtime::config::{Flags, LinkSettings, load};
 use tollgate_runtime::files;
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::units::Period;
 use uuid::Uuid;
 
 const SECRET: &str = "a service secret of 32 characters";
@@ -130,7 +131,9 @@ impl Node {
         let flags = Flags { file: None, settings: settings.to_vec() };
         let iam = load::<Whole>(&[DEFAULTS], &flags, [])?.iam;
         let (secret, life) = (SecretString::from(SECRET), Lifecycle::new());
-        let start = tollgate_iam::start(&iam, secret, LEASE, SystemClock::shared(), &life);
+        let (secret_file, ca_file) = (PathBuf::new(), PathBuf::new());
+        let link = LinkSettings { secret_file, ca_file, lease: Period(LEASE) };
+        let start = tollgate_iam::start(&iam, &link, secret, SystemClock::shared(), &life);
         let running = Box::pin(start).await?;
         Ok(Self { address: running.address, life })
     }

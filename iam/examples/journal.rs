@@ -30,9 +30,10 @@ use tollgate_iam::state::{Read, State};
 use tollgate_proto::iam::Client;
 use tollgate_proto::ids::{OperationId, UserId, WorkspaceId};
 use tollgate_runtime::clock::SystemClock;
-use tollgate_runtime::config::{Flags, load};
+use tollgate_runtime::config::{Flags, LinkSettings, load};
 use tollgate_runtime::files;
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::units::Period;
 use uuid::Uuid;
 
 /// The seal key of the data that is made here.
@@ -212,8 +213,10 @@ async fn run_step(step: Step, line: &Line) -> anyhow::Result<()> {
             let lifecycle = Lifecycle::new();
             let secret = SecretString::from("a service secret of 32 characters");
             let settings = settings(&line.folder)?;
-            tollgate_iam::start(&settings, secret, LEASE, SystemClock::shared(), &lifecycle)
-                .await?;
+            let (secret_file, ca_file) = (PathBuf::new(), PathBuf::new());
+            let between = LinkSettings { secret_file, ca_file, lease: Period(LEASE) };
+            let clock = SystemClock::shared();
+            tollgate_iam::start(&settings, &between, secret, clock, &lifecycle).await?;
             ("server started", None)
         }
     };

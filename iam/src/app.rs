@@ -9,11 +9,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 use tollgate_proto::ids::JournalId;
+use tollgate_runtime::address::{Address, InvalidAddress};
 use tollgate_runtime::clock::SharedClock;
+use tollgate_runtime::config::{InvalidTrust, LinkSettings};
 use tollgate_runtime::files::{self, FileError};
 use tollgate_runtime::lifecycle::Lifecycle;
 use tollgate_runtime::listen::{self, ListenError};
-use tollgate_runtime::tls::{Acceptor, TlsError};
+use tollgate_runtime::tls::{Acceptor, Connector, TlsError};
 
 use crate::audit::{Audit, AuditError, Source};
 use crate::commit::Writer;
@@ -60,6 +62,18 @@ pub enum StartError {
     /// Its certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Whom to trust.
+    #[error(transparent)]
+    Trust(#[from] InvalidTrust),
+    /// Other nodes could not use it.
+    #[error("iam.peer_url {0}")]
+    PeerUrl(InvalidAddress),
+    /// The other nodes could not be known.
+    #[error(
+        "iam.peer_url is https:// and needs link.ca_file: the certificates, PEM, under which nodes \
+         of IAM prove their names"
+    )]
+    NobodyTrusted,
     /// A file or folder.
     #[error("{setting}: {source}")]
     File {
@@ -164,30 +178,48 @@ pub struct Running {
 }
 
 /// Checks what the types of the settings do not.
-pub fn check(settings: &IamSettings) -> Result<(), StartError> {
-    read(settings).map(drop)
+pub fn check(settings: &IamSettings, link: &LinkSettings) -> Result<(), StartError> {
+    read(settings, link).map(drop)
 }
 
-fn read(settings: &IamSettings) -> Result<(BootstrapMode, Option<Arc<Acceptor>>), StartError> {
+/// What the settings name, read and found to be usable.
+struct Checked {
+    mode: BootstrapMode,
+    tls: Option<Arc<Acceptor>>,
+    /// Does the handshake with other nodes.
+    trusted: Option<Connector>,
+}
+
+fn read(settings: &IamSettings, link: &LinkSettings) -> Result<Checked, StartError> {
     let mode = settings.check()?;
     let tls = settings.tls.open("iam.tls")?;
     if tls.is_none() {
         listen::check_plaintext("iam", settings.listen, settings.allow_plaintext)?;
     }
-    Ok((mode, tls))
+    let trusted = link.trusted()?;
+    if !settings.peer_url.is_empty() {
+        let address = Address::parse(&settings.peer_url, trusted.as_ref());
+        address.map_err(|error| match error {
+            InvalidAddress::NobodyTrusted => StartError::NobodyTrusted,
+            InvalidAddress::NotAUrl | InvalidAddress::NotHttp | InvalidAddress::Credential => {
+                StartError::PeerUrl(error)
+            }
+        })?;
+    }
+    Ok(Checked { mode, tls, trusted })
 }
 
 /// Starts IAM on its own listener, and seeds fresh data in mode `token`.
 ///
-/// `secret` is what gateways show, and the `lease` how long they trust what they heard.
+/// `secret` is what gateways show.
 pub async fn start(
     settings: &IamSettings,
+    link: &LinkSettings,
     secret: SecretString,
-    lease: Duration,
     clock: SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Running, StartError> {
-    let (mode, tls) = read(settings)?;
+    let Checked { mode, tls, trusted } = read(settings, link)?;
     if secret.expose_secret().len() < bootstrap::MIN_TOKEN {
         return Err(StartError::WeakSecret);
     }
@@ -202,8 +234,10 @@ pub async fn start(
         setting: "iam.listen",
         source,
     })?;
-    let stored = storage::open(settings, lease).await?;
-    let context = Arc::new(assemble(settings, mode, stored, &secret, clock, lifecycle).await?);
+    let stored = storage::open(settings, link.lease.0).await?;
+    let peers = Peers::new(&settings.peer_url, trusted, stored.seal.clone(), secret.clone())
+        .map_err(|source| StartError::Key { setting: "iam.peer_url", source })?;
+    let context = Arc::new(assemble(settings, mode, stored, peers, clock, lifecycle).await?);
     catch_up(&context).await;
     settle_first_admin(&context, token.as_ref()).await?;
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
@@ -224,7 +258,7 @@ async fn assemble(
     settings: &IamSettings,
     mode: BootstrapMode,
     stored: Stored,
-    secret: &SecretString,
+    peers: Peers,
     clock: SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Context, StartError> {
@@ -238,8 +272,6 @@ async fn assemble(
         Arc::clone(&metrics),
         lifecycle,
     );
-    let peers = Peers::new(&settings.peer_url, seal.clone(), secret.clone())
-        .map_err(|source| StartError::Key { setting: "iam.peer_url", source })?;
     let nodes = Nodes::join(&journal, &feed, peers, Arc::clone(&clock), lifecycle).await;
     let nodes = nodes.map_err(|source| storage::unusable(settings, source))?;
     let audit = match settings.audit_file() {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, Serialize};
-use tollgate_runtime::address::{Address, InvalidAddress};
 use tollgate_runtime::tls::TlsSettings;
 use tollgate_runtime::units::Period;
 
@@ -113,9 +112,6 @@ pub enum InvalidSettings {
          set iam.bootstrap_allow_remote = true if that is meant"
     )]
     RemoteBootstrap(SocketAddr),
-    /// Others could not use it.
-    #[error("iam.peer_url {0}")]
-    PeerUrl(#[from] InvalidAddress),
     /// Too few or too many rounds.
     #[error("iam.password.rounds must be from 100000 to 5000000, not {0}")]
     Rounds(u32),
@@ -162,9 +158,6 @@ impl IamSettings {
                     return Err(InvalidSettings::RemoteBootstrap(self.listen));
                 }
             }
-        }
-        if !self.peer_url.is_empty() {
-            Address::parse(&self.peer_url, None)?;
         }
         if !(100_000..=5_000_000).contains(&self.password.rounds) {
             return Err(InvalidSettings::Rounds(self.password.rounds));
@@ -274,10 +267,6 @@ mod tests {
             &[("iam.listen", "0.0.0.0:1")],
             "iam.bootstrap_mode = \"bootstrap\" needs a loopback address in iam.listen, not \
              0.0.0.0:1; set iam.bootstrap_allow_remote = true if that is meant",
-        );
-        check(
-            &[("iam.peer_url", "10.0.0.1:8090")],
-            "iam.peer_url is not a URL like \"http://127.0.0.1:9000/\"",
         );
         check(
             &[("iam.bootstrap_token_file", "x")],

@@ -87,7 +87,7 @@ impl Settings {
     /// Checks what the types do not.
     fn check(&self) -> anyhow::Result<()> {
         log::check(&self.log)?;
-        tollgate_iam::check(&self.iam)?;
+        tollgate_iam::check(&self.iam, &self.link)?;
         if self.link.secret_file.as_os_str().is_empty() {
             anyhow::bail!(
                 "link.secret_file must be set: the file with the secret that gateways show"
@@ -110,8 +110,8 @@ async fn serve(
     let readiness = Readiness::of(&["iam"]);
     let address = settings.iam.admin_listen;
     probes::serve(address, "iam.admin_listen", readiness.clone(), &life).await?;
-    let lease = settings.link.lease.0;
-    let start = tollgate_iam::start(&settings.iam, secret, lease, SystemClock::shared(), &life);
+    let Settings { iam, link, .. } = &settings;
+    let start = tollgate_iam::start(iam, link, secret, SystemClock::shared(), &life);
     // A cluster that is away is waited for, and a stop ends that. The process ends behind it.
     tokio::select! {
         biased;

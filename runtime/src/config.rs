@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
+use crate::tls::{Connector, TlsError};
 use crate::units::Period;
 
 /// The sections that a file may have. Each process checks its own and leaves the others.
@@ -37,10 +38,30 @@ pub struct Flags {
 pub struct LinkSettings {
     /// The file with the service secret; empty: made in the data folder by `tollgate`.
     pub secret_file: PathBuf,
-    /// The certificates that alone prove who IAM is; empty: it is spoken to in clear.
+    /// The certificates that alone prove who IAM is, to gateways and to other nodes of it; empty: it
+    /// is spoken to in clear.
     pub ca_file: PathBuf,
     /// How long a gateway trusts what it was told without hearing more.
     pub lease: Period,
+}
+
+impl LinkSettings {
+    /// Does the handshake with whoever proves to be IAM, if it can be known by anything.
+    pub fn trusted(&self) -> Result<Option<Connector>, InvalidTrust> {
+        let ca_file = Some(&self.ca_file).filter(|path| !path.as_os_str().is_empty());
+        Ok(ca_file.map(|path| Connector::trusting(path)).transpose()?)
+    }
+}
+
+/// `link.ca_file` cannot be used. What is wrong is in the text, and not its source as well.
+#[derive(Debug, thiserror::Error)]
+#[error("link.ca_file: {0}")]
+pub struct InvalidTrust(TlsError);
+
+impl From<TlsError> for InvalidTrust {
+    fn from(error: TlsError) -> Self {
+        Self(error)
+    }
 }
 
 /// `[log]`.

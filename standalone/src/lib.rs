@@ -90,7 +90,7 @@ impl Settings {
     /// Checks what the types do not.
     pub fn check(&self) -> Result<(), StartError> {
         log::check(&self.log)?;
-        tollgate_iam::check(&self.iam)?;
+        tollgate_iam::check(&self.iam, &self.link)?;
         tollgate_gateway::check(&self.gateway, &self.link)?;
         self.check_way()
     }
@@ -114,10 +114,10 @@ pub async fn start(
     let folder = &settings.iam.data_dir;
     files::make_private_folder(folder).map_err(StartError::DataFolder)?;
     let secret = read_service_secret(&settings.link, folder)?;
-    let lease = settings.link.lease.0;
     let below = life.below();
     let iam =
-        tollgate_iam::start(&settings.iam, secret.clone(), lease, clock.clone(), &below).await?;
+        tollgate_iam::start(&settings.iam, &settings.link, secret.clone(), clock.clone(), &below)
+            .await?;
     let gateway_settings = to_iam(&settings.gateway, &settings.iam, &iam);
     let gateway =
         tollgate_gateway::start(&gateway_settings, &settings.link, &secret, clock, life).await?;

@@ -163,6 +163,14 @@ fn what_makes_no_link_is_said_before_the_start() -> anyhow::Result<()> {
     let sentence = "iam.tls.certificate_file and iam.tls.key_file must be set together";
     assert_eq!(said(iam, &[&tls[..1]])?, refused(iam, sentence));
 
+    let url = ("IAM__PEER_URL", "https://iam.example:8090");
+    assert_eq!(said(iam, &[&[url, ("LINK__CA_FILE", &cert)]])?, fine);
+    let sentence = "iam.peer_url is https:// and needs link.ca_file: the certificates, PEM, under \
+                    which nodes of IAM prove their names";
+    assert_eq!(said(iam, &[&[url]])?, refused(iam, sentence));
+    let sentence = "iam.peer_url is not a URL like \"http://127.0.0.1:9000/\"";
+    assert_eq!(said(iam, &[&[("IAM__PEER_URL", "10.0.0.1:8090")]])?, refused(iam, sentence));
+
     let gateway = "tollgate-gateway";
     let url = ("GATEWAY__IAM_URL", "http://127.0.0.1:8090, https://iam.example:8090");
     assert_eq!(said(gateway, &[&[url, ("LINK__CA_FILE", &cert)]])?, fine);

@@ -25,9 +25,8 @@ use tollgate_proto::iam::{Answer, Call, Client, Mark, News, Poll, Question};
 use tollgate_proto::ids::OperationId;
 use tollgate_proto::jwt::Jwks;
 use tollgate_runtime::address::InvalidAddress;
-use tollgate_runtime::config::LinkSettings;
+use tollgate_runtime::config::{InvalidTrust, LinkSettings};
 use tollgate_runtime::lifecycle::Lifecycle;
-use tollgate_runtime::tls::{Connector, TlsError};
 use uuid::Uuid;
 
 use super::{Iam, Unreachable};
@@ -83,8 +82,8 @@ pub(crate) enum InvalidLink {
          its name"
     )]
     NobodyTrusted(String),
-    #[error("link.ca_file: {0}")]
-    Trusted(TlsError),
+    #[error(transparent)]
+    Trusted(#[from] InvalidTrust),
     #[error("link.secret_file: the secret holds characters that HTTP does not carry")]
     Secret,
 }
@@ -135,10 +134,7 @@ impl InvalidLink {
 }
 
 fn read_places(iam_url: &str, settings: &LinkSettings) -> Result<Vec<Place>, InvalidLink> {
-    let ca_file = Some(&settings.ca_file).filter(|path| !path.as_os_str().is_empty());
-    let trusted = ca_file.map(|path| Connector::trusting(path)).transpose();
-    let trusted = trusted.map_err(InvalidLink::Trusted)?;
-    nodes::parse(iam_url, trusted.as_ref())
+    nodes::parse(iam_url, settings.trusted()?.as_ref())
 }
 
 impl Line {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tollgate_proto::iam::About;
 use tollgate_runtime::address::{Address, InvalidAddress, Place};
-use tollgate_runtime::tls::HandshakeError;
+use tollgate_runtime::tls::{Connector, HandshakeError};
 use uuid::Uuid;
 
 use crate::feed::{SURVEY_PATIENCE, Survey};
@@ -54,6 +54,8 @@ pub struct Peers {
     pub(super) node: Uuid,
     /// Where the others reach it, as its row says it.
     pub(super) url: Option<Sealed>,
+    /// Does the handshake with the others; none: they are reached in clear.
+    trusted: Option<Connector>,
     seal: Seal,
     secret: SecretString,
 }
@@ -85,11 +87,16 @@ enum Unheard {
 
 impl Peers {
     /// A new node, which others reach at `url`; nowhere, if that is empty.
-    pub fn new(url: &str, seal: Seal, secret: SecretString) -> Result<Self, SealError> {
+    pub fn new(
+        url: &str,
+        trusted: Option<Connector>,
+        seal: Seal,
+        secret: SecretString,
+    ) -> Result<Self, SealError> {
         let node = Uuid::now_v7();
         let is_told = !url.is_empty();
         let url = is_told.then(|| seal.seal(url.as_bytes(), &context(node))).transpose()?;
-        Ok(Self { node, url, seal, secret })
+        Ok(Self { node, url, trusted, seal, secret })
     }
 
     /// Asks these nodes.
@@ -117,7 +124,8 @@ impl Peers {
         let url =
             self.seal.open(row.peer_url.as_ref().ok_or(Unheard::NoUrl)?, &context(row.node))?;
         let url = String::from_utf8_lossy(&url);
-        let address = Address::parse(&format!("{}{SURVEY_PATH}", url.trim_end_matches('/')), None)?;
+        let url = format!("{}{SURVEY_PATH}", url.trim_end_matches('/'));
+        let address = Address::parse(&url, self.trusted.as_ref())?;
         let ask = PeerAsk { node: row.node, about: about.clone() };
         let mut request = Request::new(Full::new(Bytes::from(serde_json::to_vec(&ask)?)));
         *request.method_mut() = hyper::Method::POST;

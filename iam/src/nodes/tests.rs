@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A node that says nothing of where it is.
 fn peers() -> Peers {
-    Peers::new("", laws::seal(), SecretString::from("secret")).unwrap()
+    Peers::new("", None, laws::seal(), SecretString::from("secret")).unwrap()
 }
 
 /// A node of IAM, as far as its feed and the others go.

@@ -15,7 +15,7 @@ use tollgate_runtime::clock::{Clock, ManualClock};
 use tollgate_runtime::lifecycle::Lifecycle;
 
 use super::fresh::poll;
-use super::harness::{Iam, NOW_MS, SECRET};
+use super::harness::{Iam, NOW_MS, SECRET, link};
 use super::keyspace::Keyspace;
 use super::nodes::{folder, settings_in};
 
@@ -65,8 +65,9 @@ async fn a_cluster_that_is_away_is_waited_for_and_missed() {
         let clock = ManualClock::at_ms(NOW_MS);
         let settings = settings_in(&folder, &way, "cql");
         let shared = Arc::clone(&clock) as Arc<dyn Clock>;
+        let link = link(LEASE);
         let start =
-            tollgate_iam::start(&settings, SecretString::from(SECRET), LEASE, shared, &life);
+            tollgate_iam::start(&settings, &link, SecretString::from(SECRET), shared, &life);
         let mut start = Box::pin(start);
         assert!(timeout(Duration::from_secs(1), &mut start).await.is_err(), "nothing to start on");
         gate.is_open.send_replace(true);

@@ -1,7 +1,7 @@
 //! A running IAM and somebody who asks it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ use tollgate_proto::iam::{
 };
 use tollgate_proto::resource::Resource;
 use tollgate_runtime::clock::{Clock, ManualClock};
-use tollgate_runtime::config::{Flags, load};
+use tollgate_runtime::config::{Flags, LinkSettings, load};
 use tollgate_runtime::lifecycle::Lifecycle;
+use tollgate_runtime::units::Period;
 use uuid::Uuid;
 
 /// What the gateway shows.
@@ -91,7 +92,11 @@ pub(crate) async fn start_with(
     life: &Lifecycle,
 ) -> Result<Running, StartError> {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    tollgate_iam::start(settings, SecretString::from(SECRET), LEASE, clock, life).await
+    tollgate_iam::start(settings, &link(LEASE), SecretString::from(SECRET), clock, life).await
+}
+
+pub(crate) fn link(lease: Duration) -> LinkSettings {
+    LinkSettings { secret_file: PathBuf::new(), ca_file: PathBuf::new(), lease: Period(lease) }
 }
 
 impl Iam {

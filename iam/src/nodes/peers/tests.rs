@@ -1,8 +1,13 @@
+use std::sync::Arc;
+
 use futures_util::FutureExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tollgate_proto::ids::UserId;
+use tollgate_runtime::files::write_new_secret;
+use tollgate_runtime::tls::{Acceptor, TlsSettings};
 
 use super::*;
 use crate::journal::Standing;
@@ -12,7 +17,7 @@ const FOUND: &str = r#"{"found":{"00000000-0000-0000-0000-000000000001":{"ask":"
 
 fn peers(url: &str, digit: &str) -> Peers {
     let seal = Seal::new(&SecretString::from(digit.repeat(64))).unwrap();
-    Peers::new(url, seal, SecretString::from(SECRET)).unwrap()
+    Peers::new(url, None, seal, SecretString::from(SECRET)).unwrap()
 }
 
 /// What a node says of itself.
@@ -40,7 +45,10 @@ async fn listen() -> (TcpListener, Peers) {
 
 /// Reads a question and writes these bytes.
 async fn answer(listener: &TcpListener, bytes: &str) -> String {
-    let (mut stream, _) = listener.accept().await.unwrap();
+    answer_over(listener.accept().await.unwrap().0, bytes).await
+}
+
+async fn answer_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &str) -> String {
     let mut asked = Vec::new();
     while !asked.ends_with(b"\"}}") {
         assert!(stream.read_buf(&mut asked).await.unwrap() > 0);
@@ -98,6 +106,43 @@ async fn a_node_that_answers_anything_else_is_silent() {
         let (survey, _) = tokio::join!(here.survey(&rows, &about), answer(&listener, &said));
         assert_eq!((survey.found.len(), survey.silent_nodes), (0, 1), "{said}");
     }
+}
+
+/// A certificate for `localhost` in a folder, what shows it, and what trusts it alone.
+fn certificate() -> (TempDir, Arc<Acceptor>, Connector) {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate_file, key_file) = (folder.path().join("cert"), folder.path().join("key"));
+    std::fs::write(&certificate_file, made.cert.pem()).unwrap();
+    write_new_secret(&key_file, &made.signing_key.serialize_pem()).unwrap();
+    let trusted = Connector::trusting(&certificate_file).unwrap();
+    let tls = TlsSettings { certificate_file, key_file };
+    (folder, tls.open("iam.tls").unwrap().unwrap(), trusted)
+}
+
+#[tokio::test]
+async fn a_node_under_tls_is_asked_if_it_proves_its_name() {
+    let (_folder, acceptor, trusted) = certificate();
+    let (_other_folder, _, other) = certificate();
+    let (listener, _) = listen().await;
+    let port = listener.local_addr().unwrap().port();
+    let (there, about) = (peers(&format!("https://localhost:{port}"), "a"), about());
+    let said = http("200 OK", FOUND);
+    let here = |trusted| Peers { trusted, ..peers("", "a") };
+    let rows = [row(&there)];
+    for (trusted, heard) in [(trusted, 1), (other, 0)] {
+        let here = here(Some(trusted));
+        let answer = async {
+            let stream = listener.accept().await.unwrap().0;
+            Some(answer_over(acceptor.accept(stream, DEADLINE).await.ok()?, &said).await)
+        };
+        let (survey, asked) = tokio::join!(here.survey(&rows, &about), answer);
+        assert_eq!((survey.found.len(), survey.silent_nodes), (heard, 1 - heard));
+        assert_eq!(asked.is_some(), heard == 1);
+    }
+    let survey = here(None).survey(&rows, &about).await;
+    assert_eq!((survey.found.len(), survey.silent_nodes), (0, 1));
+    assert!(listener.accept().now_or_never().is_none(), "nobody is trusted");
 }
 
 #[tokio::test(start_paused = true)]

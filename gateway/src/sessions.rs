@@ -78,7 +78,9 @@ struct Note {
 impl Note {
     fn tell(&self, told: Told) {
         let mut known = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_none_or(|known| known.word < told.word) {
+        // Of two that are as bad, the one that is counted.
+        let weight = |told: &Told| (told.word, told.seq.is_some());
+        if known.as_ref().is_none_or(|known| weight(known) < weight(&told)) {
             *known = Some(told);
         }
         self.is_told.store(true, Ordering::SeqCst);
@@ -241,9 +243,25 @@ mod tests {
     use std::future::poll_fn;
 
     use tollgate_proto::iam::Moved;
+    use tollgate_proto::ids::Seq;
 
     use super::*;
     use crate::iam::table::{TableIam, identity, known, questions, tell};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_counted_is_not_lost_behind_what_is_not() {
+        let note = Note {
+            gate: Arc::default(),
+            is_told: AtomicBool::new(false),
+            told: Mutex::new(None),
+            waker: AtomicWaker::new(),
+        };
+        for seq in [None, Some(Seq(7)), None, Some(Seq(8))] {
+            note.tell(Told { word: Word::Suspect, seq, _settles: None });
+        }
+        let told = note.told.lock().unwrap().take();
+        assert_eq!(told.unwrap().seq, Some(Seq(7)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_counted_of_what_moved_before_a_holder_came() {

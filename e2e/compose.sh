@@ -109,6 +109,10 @@ cluster() {
     key_id=$(tg_at gateway-2 list-api-keys --user-id "$admin" | grep -w second | grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
     tg_at gateway-2 revoke-api-key --key-id "$key_id"
     ! TOLLGATE_TOKEN=$key echo_through gateway-1 || fail "gateway-1 takes a key that gateway-2 revoked"
+    for gateway in "${gateways[@]}"; do
+        check "of whose sockets $gateway hears" "$(tg_at "$gateway" list-sessions --user-id "$admin" --json |
+            grep -oE '"(gateways|nodes)_[a-z]+": ?[0-9]+' | tr -d '" ' | xargs)" "gateways_heard:2 gateways_silent:0"
+    done
     for node in "${iams[@]}"; do
         compose kill "$node"
         check "without $node, at ${gateways[*]}" "$(for gateway in "${gateways[@]}"; do echo_through "$gateway"; done | xargs)" "hello hello"

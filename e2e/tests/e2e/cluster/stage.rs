@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tollgate::{DEFAULTS, Settings};
+use tollgate_e2e::certificate::Certificate;
 use tollgate_e2e::{PASSWORD, raw};
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::config::{self, Flags};
@@ -85,6 +86,8 @@ pub(super) struct Deployment {
     keyspace: String,
     folder: TempDir,
     program: PathBuf,
+    /// What every node shows, and alone is trusted.
+    certificate: Option<Certificate>,
 }
 
 impl Deployment {
@@ -95,7 +98,20 @@ impl Deployment {
         let keyspace = format!("e2e{}", Uuid::new_v4().simple());
         let way = Way::new().await?;
         way.lead_to(&cluster()?);
-        Ok(Self { way, keyspace, folder, program: program::built("tollgate-iam")? })
+        let program = program::built("tollgate-iam")?;
+        Ok(Self { way, keyspace, folder, program, certificate: None })
+    }
+
+    /// The same with TLS on the link.
+    pub(super) async fn under_tls() -> anyhow::Result<Self> {
+        Ok(Self { certificate: Some(Certificate::new()?), ..Self::new().await? })
+    }
+
+    fn url(&self, address: SocketAddr) -> String {
+        match &self.certificate {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        }
     }
 
     /// Opens and shuts the way to the cluster.
@@ -118,7 +134,7 @@ impl Deployment {
             .stderr(Stdio::piped());
         for (setting, value) in [
             ("IAM__ADMIN_LISTEN", "127.0.0.1:0"),
-            ("IAM__PEER_URL", &*format!("http://{}", from_others.address)),
+            ("IAM__PEER_URL", &*self.url(from_others.address)),
             ("IAM__JOURNAL", "cql"),
             ("IAM__CQL__CONTACT_POINTS", &*format!("[\"{}\"]", self.way.address)),
             ("IAM__CQL__KEYSPACE", &self.keyspace),
@@ -130,6 +146,11 @@ impl Deployment {
             ("LOG__FORMAT", "json"),
         ] {
             command.env(format!("TOLLGATE_{setting}"), value);
+        }
+        if let Some(certificate) = &self.certificate {
+            command.env("TOLLGATE_IAM__TLS__CERTIFICATE_FILE", certificate.path("cert.pem"));
+            command.env("TOLLGATE_IAM__TLS__KEY_FILE", certificate.path("key.pem"));
+            command.env("TOLLGATE_LINK__CA_FILE", certificate.path("cert.pem"));
         }
         let mut child = command.spawn()?;
         let stderr = child.stderr.take().context("no stderr")?;
@@ -177,13 +198,24 @@ impl Gateway {
     /// One that asks these nodes.
     pub(super) async fn start(nodes: &[&Node]) -> anyhow::Result<Self> {
         let urls: Vec<_> = nodes.iter().map(|node| format!("http://{}", node.address)).collect();
+        Self::start_with(&urls.join(","), "").await
+    }
+
+    /// One that asks this node under TLS.
+    pub(super) async fn under_tls(deployment: &Deployment, node: &Node) -> anyhow::Result<Self> {
+        let certificate = deployment.certificate.as_ref().context("there is no certificate")?;
+        Self::start_with(&deployment.url(node.address), &certificate.file("cert.pem")).await
+    }
+
+    async fn start_with(iam_url: &str, ca_file: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let empty = folder.path().join("tollgate.toml");
         std::fs::write(&empty, "")?;
         let settings = vec![
             ("gateway.listen", "127.0.0.1:0".to_owned()),
             ("gateway.admin_listen", "127.0.0.1:0".to_owned()),
-            ("gateway.iam_url", urls.join(",")),
+            ("gateway.iam_url", iam_url.to_owned()),
+            ("link.ca_file", ca_file.to_owned()),
             ("link.lease", LEASE.to_owned()),
         ];
         let settings: Settings =

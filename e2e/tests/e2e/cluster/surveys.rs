@@ -125,3 +125,17 @@ async fn a_node_that_does_not_answer_is_told_of() -> anyhow::Result<()> {
     let alone = json!({ "gateways_heard": 1, "gateways_silent": 0 });
     until(async || Ok(stage.list(&stage.gateways[0]).await?["survey"] == alone)).await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_ask_each_other_under_tls() -> anyhow::Result<()> {
+    let deployment = Deployment::under_tls().await?;
+    let nodes = [deployment.node("one").await?, deployment.node("two").await?];
+    let gateways = [
+        Gateway::under_tls(&deployment, &nodes[0]).await?,
+        Gateway::under_tls(&deployment, &nodes[1]).await?,
+    ];
+    let admin = gateways[0].claim().await?;
+    let (_socket, id) = open(&gateways[1], &admin).await?;
+    let list = json!({ "operation": "list-sessions" });
+    until(async || Ok(ids(&gateways[0].iam(&admin, &list).await?) == [&id])).await
+}

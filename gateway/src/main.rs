@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -44,9 +43,7 @@ struct Settings {
 
 fn main() -> ExitCode {
     let line = Line::parse();
-    command::run("tollgate-gateway", async {
-        run(line).await.map_err(|error| format!("{error:#}").into())
-    })
+    command::run("tollgate-gateway", async { run(line).await.map_err(Into::into) })
 }
 
 async fn run(line: Line) -> anyhow::Result<ExitCode> {
@@ -75,7 +72,8 @@ async fn serve(
 ) -> anyhow::Result<ExitCode> {
     log::init(&settings.log)?;
     let signals = Signals::catch()?;
-    let secret = files::read_secret(&settings.link.secret_file).context("link.secret_file")?;
+    let secret = files::read_secret(&settings.link.secret_file);
+    let secret = secret.map_err(|error| anyhow::anyhow!("link.secret_file: {error}"))?;
     let secret = SecretString::from(secret);
     let life = Lifecycle::new();
     let Settings { gateway, link, .. } = &settings;

@@ -77,6 +77,8 @@ struct Line {
 pub(crate) enum InvalidLink {
     #[error("gateway.iam_url: {0:?} is not a URL like \"http://127.0.0.1:8090\"")]
     Url(String),
+    #[error("gateway.iam_url: a URL {}", InvalidAddress::Credential)]
+    Credential,
     #[error(
         "gateway.iam_url: {0:?} needs link.ca_file: the certificates, PEM, under which IAM proves \
          its name"
@@ -124,6 +126,10 @@ impl Link {
 
 impl InvalidLink {
     fn of(url: &str, error: InvalidAddress) -> Self {
+        // Never shown: there may be a password in it.
+        if url.contains('@') {
+            return Self::Credential;
+        }
         match error {
             InvalidAddress::NobodyTrusted => Self::NobodyTrusted(url.to_owned()),
             InvalidAddress::NotAUrl | InvalidAddress::NotHttp | InvalidAddress::Credential => {

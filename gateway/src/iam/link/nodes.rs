@@ -154,6 +154,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        for text in ["http://u:secret@a:1", "https://u:secret@a", "http://a, http://u:secret @b"] {
+            let refused = parse(text, None).err().unwrap().to_string();
+            assert_eq!(
+                refused,
+                "gateway.iam_url: a URL must not hold a user or password: secrets stand in files"
+            );
+        }
+    }
+
     #[tokio::test]
     async fn a_node_that_fails_is_passed_over_once() {
         let places =

@@ -160,10 +160,17 @@ pub enum StartError {
     Seed(Refused),
 }
 
-/// An error with its causes, in one sentence.
+/// An error with its causes, in one sentence. Some say their cause themselves; nothing is said twice.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut sentence = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        if !sentence.contains(&cause) {
+            sentence.push_str(": ");
+            sentence.push_str(&cause);
+        }
+    }
+    sentence
 }
 
 /// IAM, at work. It stops when its [`Lifecycle`] does.

@@ -20,6 +20,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use secrecy::ExposeSecret;
+#[cfg(feature = "cql")]
+use tollgate_proto::ids::JournalId;
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::files::FileError;
@@ -29,6 +31,8 @@ use crate::app::{self, StartError, with_causes};
 use crate::config::{IamSettings, InvalidSettings, JournalKind};
 use crate::draw::{self, DrawError};
 use crate::journal::JournalError;
+#[cfg(feature = "cql")]
+use crate::journal::cql::{Access, Cql};
 use crate::journal::embedded::{self, Embedded};
 use crate::seal::Seal;
 use crate::state::State;
@@ -235,6 +239,18 @@ fn say(line: &str) -> Result<ExitCode, MaintenanceError> {
 fn remark(line: &str) {
     // Whoever does not listen is told nothing.
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The journal in the cluster. Whoever typed a command is told that the cluster is away, and does not
+/// wait for it.
+#[cfg(feature = "cql")]
+async fn open_cluster(
+    settings: &IamSettings,
+    id: Option<JournalId>,
+) -> Result<Cql, MaintenanceError> {
+    let access = Access::read(&settings.cql).map_err(StartError::from)?;
+    let opened = Cql::open_now(&settings.cql, &access, &settings.data_dir, id).await;
+    opened.map_err(|error| on_cluster(settings, error))
 }
 
 #[cfg(feature = "cql")]

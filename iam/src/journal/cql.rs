@@ -64,7 +64,7 @@ impl Cql {
         let points = settings.contact_points.join(", ");
         let mut was_away = false;
         loop {
-            match Self::try_open(settings, access, folder, id).await {
+            match Self::open_now(settings, access, folder, id).await {
                 Err(JournalError::Away(error)) => {
                     tracing::warn!(
                         error = &*error as &dyn std::error::Error,
@@ -84,7 +84,8 @@ impl Cql {
         }
     }
 
-    async fn try_open(
+    /// The same for whoever rather hears that the cluster is away.
+    pub async fn open_now(
         settings: &CqlSettings,
         access: &Access,
         folder: &Path,

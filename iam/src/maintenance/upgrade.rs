@@ -58,16 +58,12 @@ async fn in_folder(settings: &IamSettings) -> Result<Raised, MaintenanceError> {
 
 #[cfg(feature = "cql")]
 async fn in_cluster(settings: &IamSettings) -> Result<Raised, MaintenanceError> {
-    use super::on_cluster;
-    use crate::app::{self, StartError};
-    use crate::journal::cql::{Access, Cql};
+    use super::{on_cluster, open_cluster};
 
     settings.check_cql()?;
     let unusable = |error| on_cluster(settings, error);
-    let seal = app::read_seal(settings, false)?;
-    let access = Access::read(&settings.cql).map_err(StartError::from)?;
-    let journal = Cql::open(&settings.cql, &access, &settings.data_dir, None).await;
-    let journal = journal.map_err(unusable)?;
+    let seal = crate::app::read_seal(settings, false)?;
+    let journal = open_cluster(settings, None).await?;
     let state = State::in_memory().map_err(|error| unusable(error.into()))?;
     replay::catch_up(&journal, &state, &seal).await.map_err(unusable)?;
     let stands = state.view().map(|view| view.position().format);

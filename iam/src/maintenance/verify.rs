@@ -54,16 +54,13 @@ type Found = (Vec<String>, bool);
 /// The entries in the cluster, the state that they make, and the snapshot.
 #[cfg(feature = "cql")]
 async fn look_into_cluster(settings: &IamSettings) -> Result<Found, MaintenanceError> {
-    use super::on_cluster;
-    use crate::journal::cql::{Access, Cql};
+    use super::{on_cluster, open_cluster};
     use crate::state::State;
 
     settings.check_cql()?;
     let unusable = |error| on_cluster(settings, error);
     let seal = app::read_seal(settings, false)?;
-    let access = Access::read(&settings.cql).map_err(StartError::from)?;
-    let opened = Cql::open(&settings.cql, &access, &settings.data_dir, None).await;
-    let journal = opened.map_err(unusable)?;
+    let journal = open_cluster(settings, None).await?;
     let state = State::in_memory().map_err(|error| unusable(error.into()))?;
     let report = verify::verify(&journal, &state, &seal).await;
     tell(&report, &journal, &format!("keyspace {}", settings.cql.keyspace))

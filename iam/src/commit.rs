@@ -37,8 +37,6 @@ pub const QUEUE: usize = 1_024;
 pub const MAX_CHANGES: usize = 256;
 /// The most bytes in an entry.
 pub const MAX_BYTES: usize = 64 * 1_024;
-/// How often a journal that others write to is read.
-pub const TAIL: Duration = Duration::from_millis(100);
 
 /// An operation that wants to change something.
 pub struct Proposal {

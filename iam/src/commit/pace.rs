@@ -1,8 +1,9 @@
-//! How nodes that write at once take turns.
+//! How nodes that write to one journal take turns, and how often they read it.
 //!
 //! Whoever has won begins the next entry first, and would win again: so where others write too, a
 //! winner stands back for a random time, in which those who came second decide again. They
-//! decide on fewer operations at once, to be done before the winner comes back.
+//! decide on fewer operations at once, to be done before the winner comes back. Whoever wrote waits
+//! for the gateways of all nodes, so where somebody writes everybody reads more often.
 
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ use super::MAX_CHANGES;
 const WINNER: u32 = 2;
 /// So many changes are in an entry even of a node that always came second.
 const FEWEST: usize = 32;
+/// Between two reads of a journal that others write to,
+const TAIL: Duration = Duration::from_millis(100);
+/// and where somebody does.
+const TAIL_OF_RIVAL: Duration = Duration::from_millis(20);
 /// For so long after the last entry of another node it is taken to write on.
 const RIVAL: Duration = Duration::from_secs(1);
 
@@ -39,13 +44,19 @@ impl Pace {
         self.rival = Some(Instant::now());
     }
 
+    /// How long what others write may go unread.
+    pub(super) fn tail(&self) -> Duration {
+        if self.has_rival() { TAIL_OF_RIVAL } else { TAIL }
+    }
+
+    fn has_rival(&self) -> bool {
+        self.rival.is_some_and(|met| met.elapsed() < RIVAL)
+    }
+
     /// Ours was first. Gives how long to leave the next place to others.
     pub(super) fn won(&mut self, round: Duration) -> Duration {
         self.most = (self.most * 2).min(MAX_CHANGES);
-        match self.rival {
-            Some(met) if met.elapsed() < RIVAL => (round * WINNER).mul_f64(rand::random()),
-            Some(_) | None => Duration::ZERO,
-        }
+        if self.has_rival() { (round * WINNER).mul_f64(rand::random()) } else { Duration::ZERO }
     }
 
     /// Another node was first. Gives how long to wait, for not all who lost to meet again.
@@ -70,6 +81,16 @@ mod tests {
         assert!(backs.iter().any(|back| *back > Duration::ZERO), "{backs:?}");
         tokio::time::advance(RIVAL).await;
         assert_eq!(pace.won(round), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_journal_is_read_more_often_while_others_write() {
+        let mut pace = Pace::new();
+        assert_eq!(pace.tail(), TAIL);
+        pace.met_rival();
+        assert_eq!(pace.tail(), TAIL_OF_RIVAL);
+        tokio::time::advance(RIVAL).await;
+        assert_eq!(pace.tail(), TAIL);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The writer's task: what it does next, and what it knows of the journal.
 //!
 //! In: proposals and those who wait for news. Out: their answers. Where others write too, it reads
-//! their entries: every [`TAIL`], when somebody waits for it, and after it came second.
+//! their entries: now and then, when somebody waits for it, and after it came second.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{Instant, sleep_until};
 use tollgate_proto::iam::Event;
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::lifecycle::Fault;
 
 use super::group::{Draft, Group, refuse_all};
 use super::pace::Pace;
-use super::{MAX_CHANGES, Reading, TAIL, Waiting};
+use super::{MAX_CHANGES, Reading, Waiting};
 use crate::feed::{self, Feed};
 use crate::journal::entry::Entry;
 use crate::journal::{Committed, Journal, JournalError, replay};
@@ -45,8 +45,8 @@ pub(super) struct Task {
     state: State,
     seal: Seal,
     ends: Ends,
-    /// Where others write too, so that the state is a cache.
-    tail: Option<Interval>,
+    /// When the journal was last read. None: nobody else writes to it, and the state is no cache.
+    looked: Option<Instant>,
     /// Those who wait for news.
     readers: Vec<Reading>,
     pace: Pace,
@@ -63,17 +63,13 @@ enum Next {
 
 impl Task {
     pub(super) fn new(journal: Arc<dyn Journal>, state: State, seal: Seal, ends: Ends) -> Self {
-        let tail = journal.is_shared().then(|| {
-            let mut tail = tokio::time::interval(TAIL);
-            tail.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            tail
-        });
+        let looked = journal.is_shared().then(Instant::now);
         Self {
             journal,
             state,
             seal,
             ends,
-            tail,
+            looked,
             readers: Vec::new(),
             pace: Pace::new(),
             is_away: false,
@@ -104,18 +100,19 @@ impl Task {
                     VecDeque::new()
                 });
             }
-            if self.tail.is_some() {
+            if self.looked.is_some() {
                 self.tell_news(&fault).await;
                 self.flush_if_due().await;
             }
         }
-        if self.tail.is_some() {
+        if self.looked.is_some() {
             self.flush().await;
         }
     }
 
     /// Waits for something to do.
     async fn next(&mut self) -> Next {
+        let due = self.due();
         // All of them only wait. Proposals first: each round is followed by news for the readers.
         tokio::select! {
             biased;
@@ -124,7 +121,7 @@ impl Task {
                 self.readers.push(reading);
                 Next::Read
             }
-            () = next_tick(self.tail.as_mut()) => Next::Read,
+            () = reach(due) => Next::Read,
         }
     }
 
@@ -196,7 +193,7 @@ impl Task {
 
     /// Answers a group that changes nothing, once it is known that nothing was newer.
     async fn settle(&mut self, group: Group, fault: &Fault) -> VecDeque<Waiting> {
-        if self.tail.is_none() || group.since().is_none_or(|since| since <= self.as_of()) {
+        if self.looked.is_none() || group.since().is_none_or(|since| since <= self.as_of()) {
             return group.answer();
         }
         match self.read(fault).await {
@@ -213,8 +210,7 @@ impl Task {
         }
         let is_late = |since: Instant, as_of: Instant| since > as_of;
         let as_of = self.as_of();
-        // A tick comes a little less than TAIL after the read that began behind the one before.
-        let is_due = as_of.elapsed() >= TAIL / 2;
+        let is_due = self.due().is_some_and(|due| due <= Instant::now());
         if is_due || self.readers.iter().any(|reading| is_late(reading.since, as_of)) {
             let _ = self.read(fault).await;
         }
@@ -227,8 +223,19 @@ impl Task {
         }
     }
 
+    /// When what others may have written is to be read, unless that is known before.
+    fn due(&self) -> Option<Instant> {
+        self.looked.map(|looked| looked.max(self.as_of()) + self.pace.tail())
+    }
+
     /// Applies what others wrote. True if there was something. What failed is told to the log.
     async fn read(&mut self, fault: &Fault) -> Result<bool, ()> {
+        let read = self.try_read(fault).await;
+        self.looked = self.looked.map(|_| Instant::now());
+        read
+    }
+
+    async fn try_read(&mut self, fault: &Fault) -> Result<bool, ()> {
         let (began, mut applied) = (Instant::now(), 0);
         loop {
             match replay::follow(&*self.journal, &self.state, &self.seal, news_of).await {
@@ -313,9 +320,9 @@ fn news_of(entry: &Entry, open: &Open) -> Result<(Seq, Vec<Event>), StateError> 
     Ok((entry.seq, feed::events(entry, open)?))
 }
 
-async fn next_tick(tail: Option<&mut Interval>) {
-    match tail {
-        Some(tail) => drop(tail.tick().await),
+async fn reach(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
     }
 }

@@ -74,9 +74,7 @@ impl Tollgate {
     }
 
     async fn claimed(mut self) -> anyhow::Result<Self> {
-        let claimed = self.post("/api/v1/auth/bootstrap", None, &json!({})).await?.1;
-        let key = claimed["bootstrap_admin_api_key"].as_str().context("no key")?;
-        key.clone_into(&mut self.admin_key);
+        self.admin_key = raw::claim(self.address).await?;
         Ok(self)
     }
 
@@ -155,9 +153,7 @@ impl Tollgate {
 
     /// One operation of IAM as the admin; fails if it is refused.
     pub async fn iam(&self, request: Value) -> anyhow::Result<Value> {
-        let (status, reply) = self.post("/api/v1/iam", Some(&self.admin_key), &request).await?;
-        anyhow::ensure!(status == 200 && reply.get("error").is_none(), "{status} {reply}");
-        Ok(reply)
+        raw::operate(self.address, &self.admin_key, &request).await
     }
 
     /// A user of the default workspace: id and API key.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -208,6 +208,20 @@ pub async fn post(
     let bearer = token.map(|token| ("Authorization", format!("Bearer {token}")));
     let answer = http(address, "POST", path, bearer.as_slice(), body).await?;
     Ok((answer.status, serde_json::from_str(&answer.body).unwrap_or_default()))
+}
+
+/// Claims a deployment through a gateway: the admin's key.
+pub async fn claim(gateway: SocketAddr) -> anyhow::Result<String> {
+    let claimed = post(gateway, "/api/v1/auth/bootstrap", None, b"{}").await?.1;
+    Ok(claimed["bootstrap_admin_api_key"].as_str().context("no key")?.to_owned())
+}
+
+/// An operation of IAM through a gateway; an error if it is refused.
+pub async fn operate(gateway: SocketAddr, token: &str, request: &Value) -> anyhow::Result<Value> {
+    let body = request.to_string();
+    let (status, reply) = post(gateway, "/api/v1/iam", Some(token), body.as_bytes()).await?;
+    ensure!(status == 200 && reply.get("error").is_none(), "{status} {reply}");
+    Ok(reply)
 }
 
 /// What an HTTP server answered.

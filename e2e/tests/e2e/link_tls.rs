@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tollgate_e2e::certificate::Certificate;
 use tollgate_e2e::process::{PATIENCE, Started};
-use tollgate_e2e::raw::{Received, Socket};
+use tollgate_e2e::raw::{self, Received, Socket};
 
 use stage::Stage;
 
@@ -44,20 +44,20 @@ async fn questions_and_news_go_over_few_connections_under_tls() -> anyhow::Resul
     let iam = stage.iam(Some(&certificate))?;
     let (port, connections, _tasks) = counted(iam.address).await?;
     let gateway = stage.gateway(&format!("https://localhost:{port}"), Some(&certificate))?;
-    let admin = gateway.claim().await?;
-    let whoami = gateway.iam(&admin, &json!({ "operation": "whoami" })).await?;
+    let admin = raw::claim(gateway.address).await?;
+    let whoami = raw::operate(gateway.address, &admin, &json!({ "operation": "whoami" })).await?;
     for round in 0..ROUNDS {
         let name = round.to_string();
         let key = json!({ "user_id": whoami["user"]["id"], "name": name });
         let made = json!({ "operation": "create-api-key", "key": key });
-        let made = gateway.iam(&admin, &made).await?;
+        let made = raw::operate(gateway.address, &admin, &made).await?;
         let key = made["api_key_plaintext"].as_str().unwrap_or_default();
         let mut socket = Socket::authenticated(gateway.address, key).await?;
         socket.call(json!(1), json!({ "prompt": "hello" })).await?;
         assert_eq!(socket.frame().await?["response"]["response"], "hello");
         // The news of it come over the feed.
         let revoke = json!({ "operation": "revoke-api-key", "key_id": made["api_key"]["id"] });
-        gateway.iam(&admin, &revoke).await?;
+        raw::operate(gateway.address, &admin, &revoke).await?;
         socket.call(json!(2), json!({ "prompt": "hello" })).await.ok();
         loop {
             match socket.next().await? {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -229,17 +229,12 @@ impl Gateway {
 
     /// An operation of IAM; an error if it is refused.
     pub(super) async fn iam(&self, token: &str, request: &Value) -> anyhow::Result<Value> {
-        let body = request.to_string();
-        let (status, reply) =
-            raw::post(self.address, "/api/v1/iam", Some(token), body.as_bytes()).await?;
-        ensure!(status == 200 && reply.get("error").is_none(), "{status} {reply}");
-        Ok(reply)
+        raw::operate(self.address, token, request).await
     }
 
     /// Claims the deployment. Gives the admin's key.
     pub(super) async fn claim(&self) -> anyhow::Result<String> {
-        let claimed = raw::post(self.address, "/api/v1/auth/bootstrap", None, b"{}").await?.1;
-        text(&claimed["bootstrap_admin_api_key"])
+        raw::claim(self.address).await
     }
 
     /// A new reader: the id of its key, and the key.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tollgate_e2e::certificate::Certificate;
 use tollgate_e2e::process::Started;
@@ -105,20 +105,5 @@ impl Service {
             other => anyhow::bail!("{other} {said}"),
         }
         Ok(status == 200)
-    }
-
-    /// Of a gateway: the admin's key.
-    pub(super) async fn claim(&self) -> anyhow::Result<String> {
-        let claimed = raw::post(self.address, "/api/v1/auth/bootstrap", None, b"{}").await?.1;
-        Ok(claimed["bootstrap_admin_api_key"].as_str().context("no key")?.to_owned())
-    }
-
-    /// Of a gateway: an operation of IAM.
-    pub(super) async fn iam(&self, token: &str, request: &Value) -> anyhow::Result<Value> {
-        let body = request.to_string();
-        let (status, reply) =
-            raw::post(self.address, "/api/v1/iam", Some(token), body.as_bytes()).await?;
-        ensure!(status == 200 && reply.get("error").is_none(), "{status} {reply}");
-        Ok(reply)
     }
 }

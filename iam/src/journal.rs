@@ -81,6 +81,9 @@ pub enum JournalError {
     /// What a node has is of one journal, and the cluster keeps another.
     #[error("it is of journal {0}, which is another one")]
     OtherJournal(JournalId),
+    /// What was to be looked at was never made, or is gone.
+    #[error("there is no journal in it")]
+    NotThere,
     /// A copy would undo what came since.
     #[error("it is there already, and may have gone on since")]
     AlreadyThere,

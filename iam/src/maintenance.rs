@@ -17,11 +17,11 @@ mod recipient;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+#[cfg(feature = "cql")]
+use std::time::Duration;
 
 use clap::Subcommand;
 use secrecy::ExposeSecret;
-#[cfg(feature = "cql")]
-use tollgate_proto::ids::JournalId;
 use tollgate_proto::ids::Seq;
 use tollgate_runtime::clock::SystemClock;
 use tollgate_runtime::files::FileError;
@@ -32,11 +32,17 @@ use crate::config::{IamSettings, InvalidSettings, JournalKind};
 use crate::draw::{self, DrawError};
 use crate::journal::JournalError;
 #[cfg(feature = "cql")]
-use crate::journal::cql::{Access, Cql};
+use crate::journal::cql::{Access, Cql, Wish};
 use crate::journal::embedded::{self, Embedded};
+#[cfg(feature = "cql")]
+use crate::journal::{Journal, NodeRow};
 use crate::seal::Seal;
 use crate::state::State;
 use recipient::Recipient;
+
+/// A node that lives says so more often than this: ten times in a lease.
+#[cfg(feature = "cql")]
+const ALIVE: Duration = Duration::from_secs(5);
 
 /// Commands on the data of a stopped server.
 #[derive(Debug, Clone, Subcommand)]
@@ -113,6 +119,9 @@ pub enum MaintenanceError {
     /// Nothing would be copied.
     #[error("name two different engines")]
     SameEngine,
+    /// It would go on to write to what is copied.
+    #[error("node {0} is alive: stop all nodes of IAM first")]
+    AliveNode(Uuid),
     /// Entries of the newest format would stop it.
     #[error(
         "node {node} of version {version} is alive and cannot read what would be written: upgrade it first"
@@ -244,13 +253,32 @@ fn remark(line: &str) {
 /// The journal in the cluster. Whoever typed a command is told that the cluster is away, and does not
 /// wait for it.
 #[cfg(feature = "cql")]
-async fn open_cluster(
-    settings: &IamSettings,
-    id: Option<JournalId>,
-) -> Result<Cql, MaintenanceError> {
+async fn open_cluster(settings: &IamSettings, wish: Wish) -> Result<Cql, MaintenanceError> {
     let access = Access::read(&settings.cql).map_err(StartError::from)?;
-    let opened = Cql::open_now(&settings.cql, &access, &settings.data_dir, id).await;
+    let opened = Cql::open_now(&settings.cql, &access, &settings.data_dir, wish).await;
     opened.map_err(|error| on_cluster(settings, error))
+}
+
+/// A node that lives, if there is one of these rows.
+#[cfg(feature = "cql")]
+async fn living(
+    journal: &dyn Journal,
+    settings: &IamSettings,
+    of: impl Fn(&NodeRow) -> bool,
+) -> Result<Option<NodeRow>, MaintenanceError> {
+    let rows = async || {
+        let mut rows = journal.nodes().await.map_err(|error| on_cluster(settings, error))?;
+        rows.retain(&of);
+        Ok::<_, MaintenanceError>(rows)
+    };
+    let before = rows().await?;
+    if before.is_empty() {
+        return Ok(None);
+    }
+    remark("There are nodes, or were a while ago: looking whether one lives.");
+    tokio::time::sleep(ALIVE).await;
+    // What has not moved is what a node left behind.
+    Ok(rows().await?.into_iter().find(|row| !before.contains(row)))
 }
 
 #[cfg(feature = "cql")]

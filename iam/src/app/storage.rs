@@ -11,6 +11,10 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use secrecy::{ExposeSecret, SecretString};
 use tollgate_proto::audit::head_path;
+#[cfg(feature = "cql")]
+use tollgate_proto::audit::{Head, Next};
+#[cfg(feature = "cql")]
+use tollgate_proto::ids::Seq;
 use tollgate_runtime::files::{self, FileError};
 
 use super::StartError;
@@ -63,18 +67,41 @@ type Opened = (Arc<dyn Journal>, State, Seal);
 
 #[cfg(feature = "cql")]
 async fn open_cql(settings: &IamSettings) -> Result<Opened, StartError> {
-    use crate::journal::cql::{Access, Cql, cache};
+    use crate::journal::cql::{Access, Cql, Wish, cache};
+    use crate::state::Read;
 
     let folder = &settings.data_dir;
     files::make_private_folder(folder)
         .map_err(|source| StartError::File { setting: "iam.data_dir", source })?;
     let seal = read_seal(settings, false)?;
     let access = Access::read(&settings.cql)?;
-    let unusable = |source| unusable(settings, source);
-    let journal = Box::pin(Cql::open(&settings.cql, &access, folder, None)).await;
+    let witness = written_audit(settings);
+    let wish = if witness.is_some() { Wish::There } else { Wish::Any };
+    let unusable = |source| match (source, &witness) {
+        (JournalError::NotThere, Some(witness)) => StartError::NoJournal {
+            missing: format!("the journal in keyspace {}", settings.cql.keyspace),
+            witness: witness.display().to_string(),
+        },
+        (source, _) => unusable(settings, source),
+    };
+    let journal = Box::pin(Cql::open(&settings.cql, &access, folder, wish)).await;
     let journal = journal.map_err(unusable)?;
     let state = cache::open(folder, &journal, &seal).await.map_err(unusable)?;
+    let position = state.view().map(|view| view.position().seq);
+    if witness.is_some() && position.map_err(|error| unusable(error.into()))? == Seq(0) {
+        return Err(unusable(JournalError::NotThere));
+    }
     Ok((Arc::new(journal), state, seal))
+}
+
+/// The audit file's head, if it tells of entries: whoever comes first owns a fresh journal.
+#[cfg(feature = "cql")]
+fn written_audit(settings: &IamSettings) -> Option<PathBuf> {
+    let path = head_path(&settings.audit_file()?);
+    let head = std::fs::read(&path).ok()?;
+    // What cannot be read is refused when the file is opened.
+    let head: Head = serde_json::from_slice(&head).ok()?;
+    (head.next > Next::FIRST).then_some(path)
 }
 
 #[cfg(not(feature = "cql"))]

@@ -25,6 +25,8 @@ use crate::metrics::Metrics;
 use crate::seal::Seal;
 use crate::state::{Open, State, StateError};
 
+/// Where others write too, the journal is read at least so often.
+const LOOK: Duration = Duration::from_secs(1);
 /// A state that is a cache is on the disk after so many entries,
 const FLUSH_ENTRIES: u64 = 1_000;
 /// or after so long.
@@ -51,6 +53,8 @@ pub(super) struct Task {
     readers: Vec<Reading>,
     pace: Pace,
     is_away: bool,
+    /// Something is wrong that does not heal: nothing is written behind it.
+    is_broken: bool,
     /// What of the state is on the disk, and since when.
     flushed: (Seq, Instant),
 }
@@ -73,6 +77,7 @@ impl Task {
             readers: Vec::new(),
             pace: Pace::new(),
             is_away: false,
+            is_broken: false,
             flushed: (Seq(0), Instant::now()),
         }
     }
@@ -127,6 +132,10 @@ impl Task {
 
     /// Decides and commits one group. Gives back those that have to be decided on (again).
     async fn round(&mut self, waiting: VecDeque<Waiting>, fault: &Fault) -> VecDeque<Waiting> {
+        if self.is_broken {
+            refuse_all(waiting);
+            return VecDeque::new();
+        }
         let round = Instant::now();
         let (state, seal, most) = (self.state.clone(), self.seal.clone(), self.pace.most());
         // Reads and writes of the file stay away from the async workers.
@@ -225,7 +234,9 @@ impl Task {
 
     /// When what others may have written is to be read, unless that is known before.
     fn due(&self) -> Option<Instant> {
-        self.looked.map(|looked| looked.max(self.as_of()) + self.pace.tail())
+        let due = |looked: Instant| looked.max(self.as_of()) + self.pace.tail();
+        // Though our own entries prove that there was nothing else: they do not prove that all is there.
+        self.looked.map(|looked| due(looked).min(looked + LOOK))
     }
 
     /// Applies what others wrote. True if there was something. What failed is told to the log.
@@ -287,6 +298,7 @@ impl Task {
     /// ready any more; where others write too, it answers nobody once its lease is over.
     fn note(&mut self, error: &JournalError, fault: &Fault) {
         if !error.is_away() {
+            self.is_broken = true;
             fail(error, fault);
         } else if !std::mem::replace(&mut self.is_away, true) {
             let cause = error as &dyn std::error::Error;

@@ -52,19 +52,29 @@ pub struct Cql {
     seen: AtomicU64,
 }
 
+/// What whoever opens a journal wants of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// The one that is there; it is made if there is none.
+    Any,
+    /// One that is there: nothing is made, and nothing written on the way.
+    There,
+    /// A copy of this one, to be made or gone on with.
+    CopyOf(JournalId),
+}
+
 impl Cql {
-    /// Opens the journal, and makes it if there is none. With an `id` it is that of a journal that is
-    /// copied here. Waits for a cluster that is away.
+    /// Opens the journal. Waits for a cluster that is away.
     pub async fn open(
         settings: &CqlSettings,
         access: &Access,
         folder: &Path,
-        id: Option<JournalId>,
+        wish: Wish,
     ) -> Result<Self, JournalError> {
         let points = settings.contact_points.join(", ");
         let mut was_away = false;
         loop {
-            match Self::open_now(settings, access, folder, id).await {
+            match Self::open_now(settings, access, folder, wish).await {
                 Err(JournalError::Away(error)) => {
                     tracing::warn!(
                         error = &*error as &dyn std::error::Error,
@@ -89,15 +99,18 @@ impl Cql {
         settings: &CqlSettings,
         access: &Access,
         folder: &Path,
-        id: Option<JournalId>,
+        wish: Wish,
     ) -> Result<Self, JournalError> {
         let session = access.connect(settings).await?;
-        schema::migrate(&session, settings).await?;
-        let statements = Statements::prepare(&session, settings).await?;
-        let fresh = match id {
-            Some(id) => id,
-            None => JournalId(draw::uuid().map_err(failed)?),
+        let fresh = match wish {
+            Wish::CopyOf(id) => id,
+            Wish::Any | Wish::There => JournalId(draw::uuid().map_err(failed)?),
         };
+        match wish {
+            Wish::There => schema::check(&session, settings).await?,
+            Wish::Any | Wish::CopyOf(_) => schema::migrate(&session, settings).await?,
+        }
+        let statements = Statements::prepare(&session, settings).await?;
         let opened = Self {
             session,
             statements,
@@ -106,14 +119,15 @@ impl Cql {
             base: Mutex::new(None),
             seen: AtomicU64::new(0),
         };
+        if wish == Wish::There {
+            opened.check_settled().await?;
+        }
         opened.check_datacenter(&settings.datacenter).await?;
         let found = opened.settle_id(fresh).await?;
-        if id.is_some_and(|id| id != found) {
-            return Err(JournalError::OtherJournal(found));
-        }
-        match id {
-            Some(_) => opened.begin_copy().await?,
-            None => opened.check_whole().await?,
+        match wish {
+            Wish::CopyOf(id) if id != found => return Err(JournalError::OtherJournal(found)),
+            Wish::CopyOf(_) => opened.begin_copy().await?,
+            Wish::Any | Wish::There => opened.check_whole().await?,
         }
         opened.learn_base().await?;
         Ok(Self { id: found, ..opened })

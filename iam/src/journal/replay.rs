@@ -97,13 +97,24 @@ pub async fn follow<T: Send + 'static>(
     seal: &Seal,
     note: fn(&Entry, &Open) -> Result<T, StateError>,
 ) -> Result<Vec<T>, JournalError> {
-    let at = state.view()?.position().seq;
-    let rows = journal.read(at, BATCH).await?;
+    let Position { seq: at, head, .. } = state.view()?.position().clone();
+    // One entry back: what this state stands on must still be there.
+    let mut rows = journal.read(Seq(at.0.saturating_sub(1)), BATCH + 1).await?;
     // Known since the read: nobody else is asked for it.
     let base = journal.base().await?.map_or(Seq(0), |base| base.seq);
     if at < base {
         return Err(JournalError::Compacted { next: Seq(at.0 + 1), base });
     }
+    if at > base {
+        match rows.first() {
+            None => return Err(JournalError::Shorter(at)),
+            Some(row) if row.seq != at || row.seal != head => {
+                return Err(JournalError::Diverged(at));
+            }
+            Some(_) => drop(rows.remove(0)),
+        }
+    }
+    rows.truncate(BATCH);
     if rows.is_empty() {
         return Ok(Vec::new());
     }

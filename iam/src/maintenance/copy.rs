@@ -11,9 +11,10 @@ use tollgate_proto::ids::{KeyId, Seq};
 use tollgate_runtime::files;
 use uuid::Uuid;
 
-use super::{Data, MaintenanceError, on_cluster, open_cluster, say};
+use super::{Data, MaintenanceError, living, on_cluster, open_cluster, say};
 use crate::app::{self, StartError};
 use crate::config::{IamSettings, JournalKind};
+use crate::journal::cql::Wish;
 use crate::journal::embedded::{self, Embedded};
 use crate::journal::snapshot::{self, Snapshot};
 use crate::journal::{Base, Committed, Journal, JournalError, failed, replay};
@@ -50,7 +51,7 @@ async fn to_cluster(settings: &IamSettings, seal: &Seal) -> Result<Position, Mai
     let (source, state) = data.look_at().await?;
     replay::check(&source, &state, seal).await.map_err(|error| data.unusable(error))?;
     let unusable = |error| on_cluster(settings, error);
-    let copy = open_cluster(settings, Some(source.id())).await?;
+    let copy = open_cluster(settings, Wish::CopyOf(source.id())).await?;
     let made = State::in_memory().map_err(|error| unusable(error.into()))?;
     copy_entries(&source, (&copy, &made), seal).await.map_err(unusable)?;
     let position = compare(&state, &made)?;
@@ -65,7 +66,10 @@ async fn from_cluster(settings: &IamSettings, seal: &Seal) -> Result<Position, M
         return Err(MaintenanceError::HasJournal(folder.display().to_string()));
     }
     let unusable = |error| on_cluster(settings, error);
-    let source = open_cluster(settings, None).await?;
+    let source = open_cluster(settings, Wish::There).await?;
+    if let Some(row) = living(&source, settings, |_| true).await? {
+        return Err(MaintenanceError::AliveNode(row.node));
+    }
     let state = State::in_memory().map_err(|error| unusable(error.into()))?;
     replay::catch_up(&source, &state, seal).await.map_err(unusable)?;
     let (path, id) = (folder.join(DRAFT), source.id());

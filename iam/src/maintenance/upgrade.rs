@@ -5,8 +5,6 @@
 //! has applied it. A node that could not read it is waited for or named, never left behind.
 
 use std::process::ExitCode;
-#[cfg(feature = "cql")]
-use std::time::Duration;
 
 use tollgate_proto::iam::Client;
 use tollgate_proto::ids::OperationId;
@@ -22,10 +20,6 @@ use crate::journal::{Committed, Journal, JournalError, failed, replay};
 use crate::record::{Change, Format, Outcome};
 use crate::seal::Seal;
 use crate::state::{Position, Read, State};
-
-/// A node that lives says so more often than this: ten times in a lease.
-#[cfg(feature = "cql")]
-const ALIVE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(settings: &IamSettings) -> Result<ExitCode, MaintenanceError> {
     let (before, after) = match settings.journal {
@@ -58,43 +52,24 @@ async fn in_folder(settings: &IamSettings) -> Result<Raised, MaintenanceError> {
 
 #[cfg(feature = "cql")]
 async fn in_cluster(settings: &IamSettings) -> Result<Raised, MaintenanceError> {
-    use super::{on_cluster, open_cluster};
+    use super::{living, on_cluster, open_cluster};
+    use crate::journal::cql::Wish;
 
     settings.check_cql()?;
     let unusable = |error| on_cluster(settings, error);
     let seal = crate::app::read_seal(settings, false)?;
-    let journal = open_cluster(settings, None).await?;
+    let journal = open_cluster(settings, Wish::There).await?;
     let state = State::in_memory().map_err(|error| unusable(error.into()))?;
     replay::catch_up(&journal, &state, &seal).await.map_err(unusable)?;
     let stands = state.view().map(|view| view.position().format);
     if stands.map_err(|error| unusable(error.into()))? < Format::NEWEST {
-        check_nodes(&journal, settings).await?;
+        // One that could not read on is named, never left behind.
+        let newest = u16::from(Format::NEWEST);
+        if let Some(row) = living(&journal, settings, |row| row.format < newest).await? {
+            return Err(MaintenanceError::OldNode { node: row.node, version: row.version });
+        }
     }
     raise(&journal, &state, &seal).await.map_err(unusable)
-}
-
-/// Refuses while a node lives that could not read on.
-#[cfg(feature = "cql")]
-async fn check_nodes(
-    journal: &dyn Journal,
-    settings: &IamSettings,
-) -> Result<(), MaintenanceError> {
-    let old = async || {
-        let mut rows = journal.nodes().await.map_err(|error| super::on_cluster(settings, error))?;
-        rows.retain(|row| row.format < u16::from(Format::NEWEST));
-        Ok::<_, MaintenanceError>(rows)
-    };
-    let before = old().await?;
-    if before.is_empty() {
-        return Ok(());
-    }
-    super::remark("There is a node of an older version, or there was: looking whether it lives.");
-    tokio::time::sleep(ALIVE).await;
-    // What has not moved is what a node left behind.
-    match old().await?.into_iter().find(|row| !before.contains(row)) {
-        Some(row) => Err(MaintenanceError::OldNode { node: row.node, version: row.version }),
-        None => Ok(()),
-    }
 }
 
 /// Writes the entry that raises the format, unless the newest one is in force.

@@ -55,12 +55,13 @@ type Found = (Vec<String>, bool);
 #[cfg(feature = "cql")]
 async fn look_into_cluster(settings: &IamSettings) -> Result<Found, MaintenanceError> {
     use super::{on_cluster, open_cluster};
+    use crate::journal::cql::Wish;
     use crate::state::State;
 
     settings.check_cql()?;
     let unusable = |error| on_cluster(settings, error);
     let seal = app::read_seal(settings, false)?;
-    let journal = open_cluster(settings, None).await?;
+    let journal = open_cluster(settings, Wish::There).await?;
     let state = State::in_memory().map_err(|error| unusable(error.into()))?;
     let report = verify::verify(&journal, &state, &seal).await;
     tell(&report, &journal, &format!("keyspace {}", settings.cql.keyspace))

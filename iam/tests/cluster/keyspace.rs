@@ -41,11 +41,16 @@ impl Keyspace {
         self.cluster.split(',')
     }
 
-    async fn drop_it(&self) {
+    /// Drops it, if it is there.
+    pub(crate) async fn drop_it(&self) {
         let _turn = schema_turn().await;
+        self.run("DROP KEYSPACE IF EXISTS ks").await;
+    }
+
+    /// Runs a statement that nobody of ours would; `ks` stands for the name.
+    pub(crate) async fn run(&self, statement: &str) {
         let session = SessionBuilder::new().known_nodes(self.points()).build().await.unwrap();
-        let drop = format!("DROP KEYSPACE IF EXISTS {}", self.name);
-        session.query_unpaged(drop, ()).await.unwrap();
+        session.query_unpaged(statement.replace("ks", &self.name), ()).await.unwrap();
     }
 }
 

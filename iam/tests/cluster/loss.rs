@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tollgate_iam::journal::cql::{Access, Cql, cache};
+use tollgate_iam::journal::cql::{Access, Cql, Wish, cache};
 use tollgate_iam::journal::replay;
 use tollgate_iam::seal::Seal;
 use tollgate_iam::state::{Position, Read, State};
@@ -147,7 +147,7 @@ async fn journal(keyspace: &Keyspace, folder: &Arc<tempfile::TempDir>) -> Cql {
     let settings = settings_in(folder, keyspace, "cql").cql;
     let access = Access::read(&settings).unwrap();
     let _turn = schema_turn().await;
-    Box::pin(Cql::open(&settings, &access, folder.path(), None)).await.unwrap()
+    Box::pin(Cql::open(&settings, &access, folder.path(), Wish::Any)).await.unwrap()
 }
 
 fn position(state: &State) -> Position {

@@ -20,3 +20,4 @@ mod loss;
 mod away;
 mod copy;
 mod upgrade;
+mod gone;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::time::{Duration, sleep};
-use tollgate_iam::journal::cql::{Access, Cql};
+use tollgate_iam::journal::cql::{Access, Cql, Wish};
 use tollgate_iam::journal::{Journal, NodeRow, Standing};
 use tollgate_iam::seal::Seal;
 use tollgate_iam::state::State;
@@ -94,5 +94,5 @@ async fn journal(keyspace: &Keyspace, folder: &Arc<TempDir>) -> Cql {
     let settings = settings_in(folder, keyspace, "cql").cql;
     let access = Access::read(&settings).unwrap();
     let _turn = schema_turn().await;
-    Box::pin(Cql::open(&settings, &access, folder.path(), None)).await.unwrap()
+    Box::pin(Cql::open(&settings, &access, folder.path(), Wish::Any)).await.unwrap()
 }

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 use tollgate_iam::config::{DEFAULTS, IamSettings};
-use tollgate_iam::journal::cql::{Access, Cql};
+use tollgate_iam::journal::cql::{Access, Cql, Wish};
 use tollgate_iam::journal::{Journal, replay};
 use tollgate_iam::state::{Read, State};
 use tollgate_proto::ids::Seq;
@@ -53,7 +53,7 @@ async fn journal(keyspace: &Keyspace) -> Arc<dyn Journal> {
     let access = Access::read(&settings).unwrap();
     let _turn = schema_turn().await;
     let spool = std::env::temp_dir();
-    Arc::new(Box::pin(Cql::open(&settings, &access, &spool, None)).await.unwrap())
+    Arc::new(Box::pin(Cql::open(&settings, &access, &spool, Wish::Any)).await.unwrap())
 }
 
 async fn run(seed: u64, keyspace: &Keyspace) -> History {

@@ -19,8 +19,20 @@ const WHOLE: &[u8] = b"whole";
 const DATACENTER: &str = "datacenter";
 
 impl Cql {
+    /// Checks that all is settled: what settles it then only reads.
+    pub(super) async fn check_settled(&self) -> Result<(), JournalError> {
+        for name in [ID, DATACENTER, COPY] {
+            self.meta(name).await?.ok_or(JournalError::NotThere)?;
+        }
+        Ok(())
+    }
+
     /// Which journal this is; `fresh`, if there was none.
     pub(super) async fn settle_id(&self, fresh: JournalId) -> Result<JournalId, JournalError> {
+        // Its first place is taken for ever: there is a journal, and somebody removed its name.
+        if self.meta(ID).await?.is_none() && self.has_begun().await? {
+            return Err(damaged("there are entries, and what says of which journal is gone"));
+        }
         let id = self.settle(ID, fresh.0.as_bytes()).await?;
         Uuid::from_slice(&id).map(JournalId).map_err(damaged)
     }

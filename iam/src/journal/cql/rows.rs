@@ -86,6 +86,11 @@ impl Cql {
         }
     }
 
+    /// Whether there was ever an entry.
+    pub(super) async fn has_begun(&self) -> Result<bool, JournalError> {
+        Ok(!self.page(Seq(0), 1, How::Settled).await?.is_empty())
+    }
+
     /// Reads entries, of those that are still there.
     pub(super) async fn read_rows(
         &self,
@@ -114,15 +119,20 @@ impl Cql {
     }
 
     async fn look(&self, after: Seq, limit: usize) -> Result<Look, JournalError> {
+        // Known before anything is read: another task may see more meanwhile.
+        let seen = Seq(self.seen.load(Ordering::Relaxed));
         let (mut rows, mut at) = (Vec::new(), after);
         while rows.len() < limit {
             let wanted = (limit - rows.len()).min(PAGE);
             let mut page = self.page(at, wanted, How::Majority).await?;
-            if gap(&page, at)?.is_some() {
+            if gap(&page, at)?.is_some() || (page.is_empty() && at < seen) {
                 page = self.page(at, wanted, How::Settled).await?;
             }
             if let Some(missing) = gap(&page, at)? {
                 return Err(damaged(format!("entry {missing} is missing")));
+            }
+            if page.is_empty() && at < seen {
+                return Err(JournalError::Shorter(seen));
             }
             let count = page.len();
             for lying in page {
@@ -131,7 +141,7 @@ impl Cql {
                 rows.push(row);
             }
             let is_at_end = at.0 % BUCKET == BUCKET - 1 && count > 0;
-            if count < wanted && !is_at_end {
+            if count < wanted && !is_at_end && at >= seen {
                 break;
             }
         }

@@ -4,6 +4,7 @@
 //! as a lock; it is only lent, for the case that its holder dies. The very first table cannot be
 //! guarded like that: whoever fails there is away, and tries again.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use scylla::client::session::Session;
@@ -65,6 +66,24 @@ pub(super) async fn migrate(session: &Session, settings: &CqlSettings) -> Result
         meta.set_version(version + 1).await?;
     }
     meta.unlock(&holder).await
+}
+
+/// Checks that the tables are there, in the version of this build.
+pub(super) async fn check(session: &Session, settings: &CqlSettings) -> Result<(), JournalError> {
+    let text = "SELECT table_name FROM system_schema.tables \
+                WHERE keyspace_name = ? AND table_name = 'meta'";
+    let found = session.query_unpaged(text, (settings.keyspace.to_string(),)).await;
+    let found = found.map_err(away)?.into_rows_result().map_err(damaged)?;
+    if found.rows_num() == 0 {
+        return Err(JournalError::NotThere);
+    }
+    let (found, known) = (Meta::prepare(session, settings).await?.version().await?, VERSIONS.len());
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        // A node makes the rest of them.
+        Ordering::Less => Err(JournalError::NotThere),
+        Ordering::Greater => Err(JournalError::NewerSchema { found, known }),
+    }
 }
 
 async fn is_there(session: &Session, settings: &CqlSettings) -> Result<bool, JournalError> {

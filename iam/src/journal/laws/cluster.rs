@@ -12,7 +12,7 @@ use tollgate_runtime::config::{Flags, load};
 use super::{Node, seal};
 use crate::config::{CqlSettings, DEFAULTS, IamSettings};
 use crate::journal::JournalError;
-use crate::journal::cql::{Access, Cql, cache};
+use crate::journal::cql::{Access, Cql, Wish, cache};
 use crate::state::State;
 use keyspace::Keyspace;
 
@@ -46,7 +46,7 @@ impl Cluster {
     /// The same, whoever else opens it.
     pub(crate) async fn journal_at_once(&self) -> Result<Cql, JournalError> {
         let access = Access::read(&self.settings).unwrap();
-        Cql::open(&self.settings, &access, self.folder.path(), None).await
+        Cql::open(&self.settings, &access, self.folder.path(), Wish::Any).await
     }
 
     /// One more node, with a state in memory.

@@ -242,8 +242,10 @@ pub async fn start(
         source,
     })?;
     let stored = storage::open(settings, link.lease.0).await?;
-    let peers = Peers::new(&settings.peer_url, trusted, stored.seal.clone(), secret.clone())
-        .map_err(|source| StartError::Key { setting: "iam.peer_url", source })?;
+    let peers = {
+        let (seal, secret, clock) = (stored.seal.clone(), secret.clone(), Arc::clone(&clock));
+        Peers::new(&settings.peer_url, trusted, seal, secret, clock)
+    };
     let context = Arc::new(assemble(settings, mode, stored, peers, clock, lifecycle).await?);
     catch_up(&context).await;
     settle_first_admin(&context, token.as_ref()).await?;
@@ -256,8 +258,9 @@ pub async fn start(
     if let Some(acceptor) = &tls {
         acceptor.watch(lifecycle);
     }
+    let node = context.nodes.this().map(tracing::field::display);
     http::serve(listener, tls, context, secret, lifecycle);
-    tracing::info!(%address, %journal, bootstrap_available, "iam is listening");
+    tracing::info!(%address, %journal, node, bootstrap_available, "iam is listening");
     Ok(Running { address, journal, bootstrap_available })
 }
 
@@ -279,7 +282,7 @@ async fn assemble(
         Arc::clone(&metrics),
         lifecycle,
     );
-    let nodes = Nodes::join(&journal, &feed, peers, Arc::clone(&clock), lifecycle).await;
+    let nodes = Nodes::join(&journal, &feed, peers, lifecycle).await;
     let nodes = nodes.map_err(|source| storage::unusable(settings, source))?;
     let audit = match settings.audit_file() {
         Some(path) => {

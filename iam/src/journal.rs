@@ -186,7 +186,7 @@ pub struct NodeRow {
     pub format: u16,
     /// Grows while it lives: of two rows the one with the higher beat is the newer.
     pub beat: u64,
-    /// Where other nodes reach it, sealed for this row. None: it does not say.
+    /// Where other nodes reach it, sealed for this node and beat. None: it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_url: Option<Sealed>,
     /// Where its gateways stand.

@@ -19,7 +19,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tollgate_proto::iam::About;
 use tollgate_proto::ids::Seq;
-use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::lifecycle::Lifecycle;
 use uuid::Uuid;
 
@@ -46,7 +45,7 @@ struct Shared {
     said: watch::Receiver<Instant>,
     known: watch::Receiver<Known>,
     waiting: Arc<Waiting>,
-    peers: Peers,
+    peers: Arc<Peers>,
 }
 
 impl Nodes {
@@ -59,19 +58,18 @@ impl Nodes {
         journal: &Arc<dyn Journal>,
         feed: &Arc<Feed>,
         peers: Peers,
-        clock: SharedClock,
         lifecycle: &Lifecycle,
     ) -> Result<Self, JournalError> {
         if !journal.is_shared() {
             return Ok(Self::ALONE);
         }
-        let (node, lease) = (peers.node, feed.lease());
+        let (peers, lease) = (Arc::new(peers), feed.lease());
         let stop = || lifecycle.stop.clone();
-        let mut beat = Beat::new(&peers, Arc::clone(journal), Arc::clone(feed), clock);
+        let mut beat = Beat::new(Arc::clone(&peers), Arc::clone(journal), Arc::clone(feed));
         let (saying, said) = watch::channel(beat.first().await?);
         lifecycle.tasks.spawn(beat.keep(lease / BEATS, saying, stop()));
         let waiting = Arc::<Waiting>::default();
-        let look = Look::new(node, Arc::clone(journal), Arc::clone(&waiting));
+        let look = Look::new(peers.node, Arc::clone(journal), Arc::clone(&waiting));
         let (knowing, known) = watch::channel(Known::nothing());
         lifecycle.tasks.spawn(look.keep(lease / BEATS, knowing, stop()));
         Ok(Self(Some(Shared { lease, said, known, waiting, peers })))
@@ -87,9 +85,9 @@ impl Nodes {
         self.0.as_ref().map_or(0, |shared| shared.known.borrow().alive(shared.lease).count())
     }
 
-    /// Whether this is that node.
-    pub fn is(&self, node: Uuid) -> bool {
-        self.0.as_ref().is_some_and(|shared| shared.peers.node == node)
+    /// Which one this is.
+    pub fn this(&self) -> Option<Uuid> {
+        self.0.as_ref().map(|shared| shared.peers.node)
     }
 
     /// Asks the others what their gateways hold.

@@ -75,7 +75,7 @@ impl Rim {
     /// Answers another node for the gateways of this one.
     async fn survey(&self, asked: PeerAsk) -> Result<Survey, StatusCode> {
         let PeerAsk { node, about } = asked;
-        if !self.context.nodes.is(node) {
+        if self.context.nodes.this() != Some(node) {
             return Err(StatusCode::MISDIRECTED_REQUEST);
         }
         sockets::survey_own(&self.context, about).await.map_err(|refused| {

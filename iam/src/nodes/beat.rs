@@ -7,37 +7,27 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tollgate_runtime::clock::SharedClock;
-use uuid::Uuid;
 
 use super::Peers;
 use crate::feed::Feed;
-use crate::journal::{Journal, JournalError, NodeRow, Standing};
-use crate::record::{Format, Sealed};
+use crate::journal::{Journal, JournalError, NodeRow, Standing, failed};
+use crate::record::Format;
 
 /// Between two rows that could not be written.
 const AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Beat {
-    node: Uuid,
-    peer_url: Option<Sealed>,
+    peers: Arc<Peers>,
     journal: Arc<dyn Journal>,
     feed: Arc<Feed>,
-    clock: SharedClock,
     /// The newest beat: microseconds since 1970, by which a cluster tells newer from older.
     newest: u64,
     said: Standing,
 }
 
 impl Beat {
-    pub(super) fn new(
-        peers: &Peers,
-        journal: Arc<dyn Journal>,
-        feed: Arc<Feed>,
-        clock: SharedClock,
-    ) -> Self {
-        let (node, peer_url) = (peers.node, peers.url.clone());
-        Self { node, peer_url, journal, feed, clock, newest: 0, said: Standing::default() }
+    pub(super) fn new(peers: Arc<Peers>, journal: Arc<dyn Journal>, feed: Arc<Feed>) -> Self {
+        Self { peers, journal, feed, newest: 0, said: Standing::default() }
     }
 
     /// Says for the first time that this node is there. Waits for a cluster that is away. Gives
@@ -99,13 +89,13 @@ impl Beat {
 
     async fn say(&mut self) -> Result<(), JournalError> {
         let standing = self.feed.standing();
-        self.newest = (self.clock.now_ms() * 1_000).max(self.newest + 1);
+        self.newest = self.peers.now_us().max(self.newest + 1);
         let row = NodeRow {
-            node: self.node,
+            node: self.peers.node,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format: Format::NEWEST.into(),
             beat: self.newest,
-            peer_url: self.peer_url.clone(),
+            peer_url: self.peers.sealed_url(self.newest).map_err(failed)?,
             standing: standing.clone(),
         };
         self.journal.put_node(row).await?;

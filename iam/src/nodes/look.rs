@@ -11,11 +11,16 @@ use tokio_util::sync::CancellationToken;
 use tollgate_proto::ids::Seq;
 use uuid::Uuid;
 
+use super::peers::APART;
 use crate::feed::Receipt;
 use crate::journal::{Journal, NodeRow};
 
 /// Between two looks while somebody waits.
 const SOON: Duration = Duration::from_millis(10);
+
+/// How long a node is remembered whose row is not there any more: until what it wrote is too old to
+/// ask it, should its clock be as far ahead as may be.
+const REMEMBERED: Duration = APART.saturating_mul(2);
 
 /// Those who wait.
 #[derive(Debug, Default)]
@@ -85,17 +90,26 @@ impl Known {
     }
 }
 
+/// What is remembered of a node.
+#[derive(Debug)]
+struct Seen {
+    /// The highest beat, and when it was new.
+    beat: u64,
+    moved: Instant,
+    /// When there last was a row.
+    read: Instant,
+}
+
 pub(super) struct Look {
     node: Uuid,
     journal: Arc<dyn Journal>,
     waiting: Arc<Waiting>,
-    /// Beats that were seen, and when they were new.
-    beats: HashMap<Uuid, (u64, Instant)>,
+    seen: HashMap<Uuid, Seen>,
 }
 
 impl Look {
     pub(super) fn new(node: Uuid, journal: Arc<dyn Journal>, waiting: Arc<Waiting>) -> Self {
-        Self { node, journal, waiting, beats: HashMap::new() }
+        Self { node, journal, waiting, seen: HashMap::new() }
     }
 
     /// Goes on until the stop.
@@ -126,17 +140,21 @@ impl Look {
         }
     }
 
-    fn see(&mut self, began: Instant, rows: Vec<NodeRow>) -> Known {
-        let before = std::mem::take(&mut self.beats);
+    /// A row has moved if its beat is higher than any before: whoever writes to the cluster could put
+    /// an earlier one back, also after it was gone for a while.
+    pub(super) fn see(&mut self, began: Instant, rows: Vec<NodeRow>) -> Known {
+        let now = Instant::now();
         let mut others = Vec::new();
         for row in rows.into_iter().filter(|row| row.node != self.node) {
-            let moved = match before.get(&row.node) {
-                Some((beat, moved)) if *beat == row.beat => *moved,
-                Some(_) | None => Instant::now(),
-            };
-            self.beats.insert(row.node, (row.beat, moved));
-            others.push(Other { row, moved });
+            let first = Seen { beat: row.beat, moved: now, read: now };
+            let seen = self.seen.entry(row.node).or_insert(first);
+            if row.beat > seen.beat {
+                (seen.beat, seen.moved) = (row.beat, now);
+            }
+            seen.read = now;
+            others.push(Other { row, moved: seen.moved });
         }
+        self.seen.retain(|_, seen| now.duration_since(seen.read) < REMEMBERED);
         Known { began: Some(began), others }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! In: a question, and the rows of the nodes that live. Out: what their gateways found, and how many
 //! nodes said nothing, in time.
-//! Never: the service secret to an address that was not sealed under our key, because whoever may
-//! write to the cluster could put its own there; nor a question of another node passed on.
+//! Never: the service secret to an address that was not sealed under our key, for that node, not long
+//! ago, because whoever may write to the cluster could put its own there, or put back that of a node
+//! that is gone; nor a question of another node passed on.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tollgate_proto::iam::About;
 use tollgate_runtime::address::{Address, InvalidAddress, Place};
+use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::tls::{Connector, HandshakeError};
 use uuid::Uuid;
 
@@ -33,6 +35,8 @@ pub const SURVEY_PATH: &str = "/v1/survey";
 
 /// How long a node may take: as long as its gateways, and the way there and back.
 const DEADLINE: Duration = SURVEY_PATIENCE.saturating_add(Duration::from_millis(250));
+/// How far a row that is believed may be from this node's clock, by the clock of its writer.
+pub(super) const APART: Duration = Duration::from_mins(10);
 /// Nodes that are asked at once; the others count as silent.
 const MOST: usize = 64;
 /// The longest answer: 64 gateways with as many sockets as have room in a poll.
@@ -52,12 +56,13 @@ pub struct PeerAsk {
 pub struct Peers {
     /// This node.
     pub(super) node: Uuid,
-    /// Where the others reach it, as its row says it.
-    pub(super) url: Option<Sealed>,
+    /// Where the others reach it. None: nobody is told.
+    url: Option<String>,
     /// Does the handshake with the others; none: they are reached in clear.
     trusted: Option<Connector>,
     seal: Seal,
     secret: SecretString,
+    clock: SharedClock,
 }
 
 /// Why a node was not heard.
@@ -65,6 +70,8 @@ pub struct Peers {
 enum Unheard {
     #[error("it does not say where it is: iam.peer_url is not set there")]
     NoUrl,
+    #[error("its row is more than {APART:?} from the clock of this node")]
+    Apart,
     #[error("what it says of where it is cannot be trusted")]
     Foreign(#[from] SealError),
     #[error("what it says of where it is cannot be used")]
@@ -92,11 +99,21 @@ impl Peers {
         trusted: Option<Connector>,
         seal: Seal,
         secret: SecretString,
-    ) -> Result<Self, SealError> {
-        let node = Uuid::now_v7();
-        let is_told = !url.is_empty();
-        let url = is_told.then(|| seal.seal(url.as_bytes(), &context(node))).transpose()?;
-        Ok(Self { node, url, trusted, seal, secret })
+        clock: SharedClock,
+    ) -> Self {
+        let url = (!url.is_empty()).then(|| url.to_owned());
+        Self { node: Uuid::now_v7(), url, trusted, seal, secret, clock }
+    }
+
+    /// Microseconds since 1970.
+    pub(super) fn now_us(&self) -> u64 {
+        self.clock.now_ms() * 1_000
+    }
+
+    /// Where the others reach this node, for its row of that beat.
+    pub(super) fn sealed_url(&self, beat: u64) -> Result<Option<Sealed>, SealError> {
+        let seal = |url: &String| self.seal.seal(url.as_bytes(), &context(self.node, beat));
+        self.url.as_ref().map(seal).transpose()
     }
 
     /// Asks these nodes.
@@ -120,11 +137,18 @@ impl Peers {
         }
     }
 
+    fn url_of(&self, row: &NodeRow) -> Result<String, Unheard> {
+        let url = row.peer_url.as_ref().ok_or(Unheard::NoUrl)?;
+        // Rows recorded long ago could be put back one after the other.
+        if Duration::from_micros(self.now_us().abs_diff(row.beat)) > APART {
+            return Err(Unheard::Apart);
+        }
+        let url = self.seal.open(url, &context(row.node, row.beat))?;
+        Ok(String::from_utf8_lossy(&url).into_owned())
+    }
+
     async fn try_ask(&self, row: &NodeRow, about: &About) -> Result<Survey, Unheard> {
-        let url =
-            self.seal.open(row.peer_url.as_ref().ok_or(Unheard::NoUrl)?, &context(row.node))?;
-        let url = String::from_utf8_lossy(&url);
-        let url = format!("{}{SURVEY_PATH}", url.trim_end_matches('/'));
+        let url = format!("{}{SURVEY_PATH}", self.url_of(row)?.trim_end_matches('/'));
         let address = Address::parse(&url, self.trusted.as_ref())?;
         let ask = PeerAsk { node: row.node, about: about.clone() };
         let mut request = Request::new(Full::new(Bytes::from(serde_json::to_vec(&ask)?)));
@@ -140,9 +164,9 @@ impl Peers {
     }
 }
 
-/// A URL is sealed for the row of one node, and opens in no other.
-fn context(node: Uuid) -> String {
-    format!("peer url of {node}")
+/// A URL is sealed for one row that a node writes, and opens in no other, nor in a later one of it.
+fn context(node: Uuid, beat: u64) -> String {
+    format!("peer url of {node} at {beat}")
 }
 
 /// Sends one request over a connection of its own: people ask, and now and then.

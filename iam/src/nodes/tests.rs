@@ -7,15 +7,16 @@ use tollgate_proto::ids::{GatewayId, KeyId};
 use tollgate_runtime::clock::ManualClock;
 
 use super::*;
-use crate::journal::laws;
 use crate::journal::laws::failing::Mute;
+use crate::journal::{NodeRow, Standing, laws};
 
 const LEASE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A node that says nothing of where it is.
 fn peers() -> Peers {
-    Peers::new("", None, laws::seal(), SecretString::from("secret")).unwrap()
+    let clock = ManualClock::at_ms(1_800_000_000_000);
+    Peers::new("", None, laws::seal(), SecretString::from("secret"), clock)
 }
 
 /// A node of IAM, as far as its feed and the others go.
@@ -30,8 +31,7 @@ impl Node {
     async fn join(node: &laws::Node, journal: Arc<dyn Journal>) -> Self {
         let life = Lifecycle::new();
         let feed = Feed::begin(&node.state, LEASE).unwrap();
-        let clock = ManualClock::at_ms(1_800_000_000_000);
-        let nodes = Nodes::join(&journal, &feed, peers(), clock, &life).await.unwrap();
+        let nodes = Nodes::join(&journal, &feed, peers(), &life).await.unwrap();
         Self { journal, feed, nodes, life }
     }
 
@@ -113,6 +113,32 @@ async fn a_node_that_is_gone_is_waited_for_as_long_as_its_gateways_trust_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_earlier_row_of_a_node_that_is_gone_does_not_bring_it_back() {
+    let [node] = laws::Node::sharing();
+    let mut look = Look::new(Uuid::nil(), node.journal, Arc::default());
+    let mut alive = |beats: &[u64]| {
+        let row = |&beat: &u64| NodeRow {
+            node: Uuid::max(),
+            version: String::new(),
+            format: 1,
+            beat,
+            peer_url: None,
+            standing: Standing::default(),
+        };
+        look.see(Instant::now(), beats.iter().map(row).collect()).alive(LEASE).count()
+    };
+    assert_eq!([alive(&[8]), alive(&[9])], [1, 1]);
+    advance(LEASE).await;
+    for beats in [&[9][..], &[8], &[9], &[], &[9], &[], &[8], &[8, 9], &[9, 8]] {
+        assert_eq!(alive(beats), 0, "{beats:?}");
+    }
+    assert_eq!(alive(&[10]), 1);
+    // By then nobody is asked because of it.
+    advance(Duration::from_mins(20)).await;
+    assert_eq!([alive(&[]), alive(&[10])], [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_cannot_say_how_it_is_tells_gateways_so() {
     let [node] = laws::Node::sharing();
     let one = Node::join(&node, Arc::clone(&node.journal)).await;
@@ -120,7 +146,7 @@ async fn a_node_that_cannot_say_how_it_is_tells_gateways_so() {
     assert!(one.nodes.age() <= LEASE / BEATS, "{:?}", one.nodes.age());
 
     let mute: Arc<dyn Journal> = Arc::new(Mute(Arc::clone(&node.journal)));
-    let mut beat = Beat::new(&peers(), mute, Arc::clone(&one.feed), ManualClock::at_ms(1));
+    let mut beat = Beat::new(Arc::new(peers()), mute, Arc::clone(&one.feed));
     let never = tokio::time::timeout(LEASE, beat.first()).await;
     assert!(never.is_err(), "nobody is served before it is said");
     let (saying, said) = watch::channel(Instant::now());

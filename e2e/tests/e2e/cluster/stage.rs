@@ -159,6 +159,7 @@ impl Deployment {
         // Whatever it says later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let said: Value = serde_json::from_str(&line)?;
+        said["node"].as_str().context("it does not say which node it is")?;
         let address: SocketAddr = said["address"].as_str().context("no address")?.parse()?;
         from_others.lead_to(&address);
         Ok(Node { child, address, from_others })

@@ -6,28 +6,36 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tollgate_proto::ids::UserId;
+use tollgate_runtime::clock::ManualClock;
 use tollgate_runtime::files::write_new_secret;
 use tollgate_runtime::tls::{Acceptor, TlsSettings};
 
 use super::*;
-use crate::journal::Standing;
+use crate::feed::Feed;
+use crate::journal::{Standing, laws};
+use crate::nodes::beat::Beat;
 
 const SECRET: &str = "a secret";
+const NOW_MS: u64 = 1_800_000_000_000;
 const FOUND: &str = r#"{"found":{"00000000-0000-0000-0000-000000000001":{"ask":"00000000-0000-0000-0000-000000000002","count":3}},"silent":["00000000-0000-0000-0000-000000000003"]}"#;
 
 fn peers(url: &str, digit: &str) -> Peers {
     let seal = Seal::new(&SecretString::from(digit.repeat(64))).unwrap();
-    Peers::new(url, None, seal, SecretString::from(SECRET)).unwrap()
+    Peers::new(url, None, seal, SecretString::from(SECRET), ManualClock::at_ms(NOW_MS))
 }
 
 /// What a node says of itself.
 fn row(of: &Peers) -> NodeRow {
+    row_at(of, of.now_us())
+}
+
+fn row_at(of: &Peers, beat: u64) -> NodeRow {
     NodeRow {
         node: of.node,
         version: String::new(),
         format: 1,
-        beat: 1,
-        peer_url: of.url.clone(),
+        beat,
+        peer_url: of.sealed_url(beat).unwrap(),
         standing: Standing::default(),
     }
 }
@@ -77,17 +85,53 @@ async fn a_node_is_asked_under_the_secret() {
 }
 
 #[tokio::test]
-async fn the_secret_goes_to_no_address_that_was_not_sealed_for_the_node() {
+async fn the_secret_goes_to_no_address_that_was_not_sealed_for_the_row() {
     let (listener, there) = listen().await;
     let url = format!("http://{}", listener.local_addr().unwrap());
     let written = NodeRow { peer_url: Some(Sealed(url.clone())), ..row(&there) };
     let of_another = NodeRow { node: Uuid::now_v7(), ..row(&there) };
+    let later = NodeRow { beat: there.now_us() + 1, ..row(&there) };
     let foreign = row(&peers(&url, "b"));
     let silent = row(&peers("", "a"));
-    let rows = [written, of_another, foreign, silent];
+    let rows = [written, of_another, later, foreign, silent];
     let survey = peers("", "a").survey(&rows, &about()).await;
-    assert_eq!((survey.found.len(), survey.silent_nodes), (0, 4));
+    assert_eq!((survey.found.len(), survey.silent_nodes), (0, 5));
     assert!(listener.accept().now_or_never().is_none(), "somebody was asked");
+}
+
+#[tokio::test]
+async fn each_row_that_a_node_writes_says_where_it_is_in_its_own_way() {
+    let [node] = laws::Node::sharing();
+    let there = Arc::new(peers("http://there", "a"));
+    let feed = Feed::begin(&node.state, DEADLINE).unwrap();
+    let mut beat = Beat::new(there, Arc::clone(&node.journal), feed);
+    let here = peers("", "a");
+    let mut before = None;
+    for _ in 0..3 {
+        beat.first().await.unwrap();
+        let row = node.journal.nodes().await.unwrap().remove(0);
+        assert_eq!(here.url_of(&row).unwrap(), "http://there");
+        let put_back = before.replace(row.peer_url.clone()).map(|peer_url| {
+            let row = NodeRow { peer_url, ..row };
+            here.url_of(&row)
+        });
+        assert!(matches!(put_back, None | Some(Err(Unheard::Foreign(_)))), "{put_back:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_not_asked_whose_row_is_not_of_about_now() {
+    let (listener, there) = listen().await;
+    let (here, about) = (peers("", "a"), about());
+    let (now, apart) = (here.now_us(), u64::try_from(APART.as_micros()).unwrap());
+    let rows = [row_at(&there, now - apart - 1), row_at(&there, now + apart + 1)];
+    assert_eq!(here.survey(&rows, &about).await.silent_nodes, 2);
+    assert!(listener.accept().now_or_never().is_none(), "somebody was asked");
+    for beat in [now - apart, now + apart] {
+        let (rows, said) = ([row_at(&there, beat)], http("200 OK", FOUND));
+        let (survey, _) = tokio::join!(here.survey(&rows, &about), answer(&listener, &said));
+        assert_eq!(survey.silent_nodes, 0);
+    }
 }
 
 #[tokio::test]

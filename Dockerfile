@@ -26,7 +26,8 @@ WORKDIR /etc/tollgate
 FROM server AS gateway
 COPY --from=build /out/tollgate-gateway /usr/local/bin/
 EXPOSE 8088
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["tollgate-gateway", "healthcheck"]
+# It is healthy when it has heard of IAM, which may take as long.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=120s CMD ["tollgate-gateway", "healthcheck"]
 ENTRYPOINT ["tollgate-gateway"]
 
 FROM server AS iam

@@ -36,6 +36,8 @@ pub struct Road {
 pub struct Far {
     /// Where clients connect. What they say and hear there is held against the documents.
     pub address: SocketAddr,
+    /// Where its probes answer.
+    pub admin_address: SocketAddr,
     /// Its link.
     pub cable: Cable,
     life: Lifecycle,
@@ -67,8 +69,8 @@ impl Far {
         let Settings { gateway, link, .. } = &settings;
         let running = tollgate_gateway::start(gateway, link, &road.secret, clock, &life).await?;
         let witness = Witness::before(running.address).await?;
-        let address = witness.address;
-        Ok(Self { address, cable, life, _witness: witness, _folder: folder })
+        let (address, admin_address) = (witness.address, running.admin_address);
+        Ok(Self { address, admin_address, cable, life, _witness: witness, _folder: folder })
     }
 
     /// Stops it as SIGTERM does, however long its drain takes. True: nothing is left behind.

@@ -264,6 +264,16 @@ pub async fn http(
     tokio::time::timeout(PATIENCE, exchange).await?
 }
 
+/// What `/readyz` says there: nothing, or what is lacking.
+pub async fn lacking(admin_address: SocketAddr) -> anyhow::Result<Option<String>> {
+    let Answer { status, body, .. } = http(admin_address, "GET", "/readyz", &[], b"").await?;
+    match (status, body.strip_prefix("not ready: ")) {
+        (200, None) if body == "ok" => Ok(None),
+        (503, Some(lacking)) => Ok(Some(lacking.to_owned())),
+        (_, _) => anyhow::bail!("{status}: {body}"),
+    }
+}
+
 /// The next answer on a connection.
 pub async fn read_answer(stream: &mut BufReader<TcpStream>) -> anyhow::Result<Answer> {
     let mut line = String::new();

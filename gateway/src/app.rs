@@ -121,7 +121,7 @@ pub async fn start(
     let listener = bind(settings.listen, "gateway.listen").await?;
     let metrics = Arc::new(Metrics::default());
     life.metrics.add(Arc::clone(&metrics) as Arc<dyn Source>);
-    let readiness = Readiness::of(&["listener"]);
+    let readiness = Readiness::default();
     let admin = settings.admin_listen;
     let admin_address =
         probes::serve(admin, "gateway.admin_listen", readiness.clone(), life).await?;
@@ -135,7 +135,7 @@ pub async fn start(
     let rules = make_rules(settings, checked, Arc::clone(&questions), None, life);
     let handles = Arc::new(Handles {
         rules: ArcSwap::from_pointee(rules),
-        questions,
+        questions: Arc::clone(&questions),
         sessions,
         seats: Arc::default(),
         clock,
@@ -149,7 +149,7 @@ pub async fn start(
     let router = http::router(Arc::clone(&handles));
     let front = Front { router, tls, handles: Arc::clone(&handles) };
     life.tasks.spawn(accept(listener, front));
-    readiness.set("listener", true);
+    readiness.started("iam is not heard", move || questions.is_iam_heard());
     Ok(Running { address, admin_address, handles })
 }
 

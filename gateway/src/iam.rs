@@ -159,6 +159,11 @@ impl Questions {
         self.cache.heard().trusted_until()
     }
 
+    /// Whether IAM was heard, and not so long ago that nothing of it is relied on any more.
+    pub(crate) fn is_iam_heard(&self) -> bool {
+        self.cache.is_trusted(Instant::now())
+    }
+
     /// Whether nothing has moved that an identity rests on.
     pub(crate) fn still_holds(&self, known: &Known) -> bool {
         self.cache.heard().holds_identity(&known.identity, known.said)
@@ -226,7 +231,7 @@ impl Questions {
     /// Whose session token this is, if that follows from what IAM said about others.
     async fn judge(&self, key: CredentialKey, credential: &SecretString) -> Option<Known> {
         let text = credential.expose_secret();
-        if text.starts_with(key::PREFIX) || !self.cache.is_trusted(Instant::now()) {
+        if text.starts_with(key::PREFIX) || !self.is_iam_heard() {
             return None;
         }
         let said = self.families.identify(text, self.cache.heard(), &self.asking).await;

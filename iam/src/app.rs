@@ -18,7 +18,7 @@ use tollgate_runtime::listen::{self, ListenError};
 use tollgate_runtime::tls::{Acceptor, Connector, TlsError};
 
 use crate::audit::{Audit, AuditError, Source};
-use crate::commit::Writer;
+use crate::commit::{Freshness, Writer};
 use crate::config::{BootstrapMode, IamSettings, InvalidSettings};
 use crate::draw::DrawError;
 use crate::exposition::Shown;
@@ -182,6 +182,8 @@ pub struct Running {
     pub journal: JournalId,
     /// Whether it waits to be claimed.
     pub bootstrap_available: bool,
+    /// How old its state may be: it answers nobody while that is too old.
+    pub freshness: Freshness,
 }
 
 /// Checks what the types of the settings do not.
@@ -252,6 +254,7 @@ pub async fn start(
     lifecycle.tasks.spawn(signing::keep(Arc::clone(&context), lifecycle.stop.clone()));
     let bootstrap_available = bootstrap::is_available(&context).map_err(StartError::Seed)?;
     let journal = context.journal.id();
+    let freshness = context.writer.freshness().clone();
     tell_format(&context).map_err(|error| storage::unusable(settings, error.into()))?;
     lifecycle.metrics.add(Arc::new(Shown::of(&context)));
     lifecycle.metrics.add(context.feed.metrics());
@@ -261,7 +264,7 @@ pub async fn start(
     let node = context.nodes.this().map(tracing::field::display);
     http::serve(listener, tls, context, secret, lifecycle);
     tracing::info!(%address, %journal, node, bootstrap_available, "iam is listening");
-    Ok(Running { address, journal, bootstrap_available })
+    Ok(Running { address, journal, bootstrap_available, freshness })
 }
 
 async fn assemble(

@@ -8,12 +8,12 @@
 //!
 //! The queue holds [`QUEUE`] proposals; beyond that callers wait, under their own deadline.
 
+mod freshness;
 mod group;
 mod pace;
 mod task;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -29,6 +29,7 @@ use crate::record::{Change, Outcome};
 use crate::refused::Refused;
 use crate::seal::Seal;
 use crate::state::{Read, State};
+pub use freshness::Freshness;
 use task::Task;
 
 /// How many proposals wait at most.
@@ -85,10 +86,7 @@ pub struct Writer {
     queue: mpsc::Sender<Waiting>,
     reads: mpsc::Sender<Reading>,
     committed: watch::Receiver<Seq>,
-    /// When nothing was newer than the state; none, where nobody else writes.
-    as_of: Option<watch::Receiver<Instant>>,
-    /// For how long the state is trusted after that.
-    lease: Duration,
+    freshness: Freshness,
 }
 
 /// A proposal and whoever waits for it.
@@ -120,12 +118,12 @@ impl Writer {
         let (newest, committed) = watch::channel(Seq(0));
         // Whoever opened the state has just caught up.
         let (known, as_of) = watch::channel(Instant::now());
-        let (as_of, lease) = (journal.is_shared().then_some(as_of), feed.lease());
+        let freshness = Freshness::new(journal.is_shared().then_some(as_of), feed.lease());
         let fault = lifecycle.fault.clone();
         let ends = task::Ends { proposals, reading, feed, metrics, newest, known };
         let task = Task::new(journal, state, seal, ends);
         lifecycle.tasks.spawn(task.run(fault));
-        Self { queue, reads, committed, as_of, lease }
+        Self { queue, reads, committed, freshness }
     }
 
     /// Tells the newest entry that this process has seen committed, from now on.
@@ -145,8 +143,7 @@ impl Writer {
     /// Waits until the state has every entry that was acknowledged before `since`, on whatever
     /// node.
     pub async fn freshen(&self, since: Instant) -> Result<(), Refused> {
-        let Some(as_of) = &self.as_of else { return Ok(()) };
-        if *as_of.borrow() >= since {
+        if self.freshness.reaches(since) {
             return Ok(());
         }
         let (answer, done) = oneshot::channel();
@@ -155,17 +152,9 @@ impl Writer {
         done.await.map_err(|_| behind())
     }
 
-    /// How old the state may be: since when something may be newer.
-    pub fn age(&self) -> Duration {
-        self.as_of.as_ref().map_or(Duration::ZERO, |as_of| as_of.borrow().elapsed())
-    }
-
-    /// Refuses where the state is older than anybody trusts.
-    pub fn check_current(&self) -> Result<(), Refused> {
-        if self.age() > self.lease {
-            return Err(Refused::Unavailable("the journal was not read for too long"));
-        }
-        Ok(())
+    /// How old the state may be.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 }
 

@@ -107,18 +107,19 @@ async fn serve(
     let secret = secret.map_err(|error| anyhow::anyhow!("link.secret_file: {error}"))?;
     let secret = SecretString::from(secret);
     let life = Lifecycle::new();
-    let readiness = Readiness::of(&["iam"]);
+    let readiness = Readiness::default();
     let address = settings.iam.admin_listen;
     probes::serve(address, "iam.admin_listen", readiness.clone(), &life).await?;
     let Settings { iam, link, .. } = &settings;
     let start = tollgate_iam::start(iam, link, secret, SystemClock::shared(), &life);
     // A cluster that is away is waited for, and a stop ends that. The process ends behind it.
-    tokio::select! {
+    let running = tokio::select! {
         biased;
-        started = start => { started?; }
+        started = start => started?,
         () = signals.stopped() => return Ok(ExitCode::SUCCESS),
-    }
-    readiness.set("iam", true);
+    };
+    let freshness = running.freshness;
+    readiness.started("the journal is not read", move || freshness.check().is_ok());
     // Nothing of IAM's changes while it runs: whatever was changed is named.
     let reload = || command::reload(&load, |_| Ok(settings.clone()));
     Ok(life.run(signals, reload, || PATIENCE).await)

@@ -68,7 +68,7 @@ impl Rim {
         self.context.metrics.feed_polls.inc();
         let stop = &self.lifecycle.stop;
         // Trust ends with whatever is older.
-        let age = || self.context.writer.age().max(self.context.nodes.age());
+        let age = || self.context.writer.freshness().age().max(self.context.nodes.age());
         feed.news(journal, poll, age, stop.cancelled()).await
     }
 
@@ -171,7 +171,7 @@ fn all_allowed(decisions: &[Decision]) -> bool {
 /// was something newer: a refusal is as fresh as a success.
 async fn ask(context: &Context, call: Call) -> Done {
     let asked = Instant::now();
-    if let Err(refused) = context.writer.check_current() {
+    if let Err(refused) = context.writer.freshness().check() {
         return Err(refused).into();
     }
     if is_dear(&call.question)

@@ -5,8 +5,7 @@
 //! Metrics: what its services count, as OpenMetrics text.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -18,33 +17,28 @@ use crate::lifecycle::Lifecycle;
 use crate::listen::{self, ListenError};
 use crate::metrics::{self, Exposition, Process};
 
-/// What must hold before a process takes work; each part sets its own.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Vec<Condition>>);
+/// Whether a process can take work: not before it has started, and only while what it needs holds,
+/// which is looked at whenever somebody asks.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<OnceLock<Need>>);
 
-#[derive(Debug)]
-struct Condition {
-    name: &'static str,
-    holds: AtomicBool,
+struct Need {
+    lacking: &'static str,
+    holds: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Readiness {
-    /// Conditions that do not hold yet.
-    pub fn of(names: &[&'static str]) -> Self {
-        let condition = |name: &&'static str| Condition { name, holds: AtomicBool::new(false) };
-        Self(Arc::new(names.iter().map(condition).collect()))
+    /// It has started, once and for all. `lacking` says what it lacks while what it needs does not hold.
+    pub fn started(&self, lacking: &'static str, holds: impl Fn() -> bool + Send + Sync + 'static) {
+        self.0.get_or_init(|| Need { lacking, holds: Box::new(holds) });
     }
 
-    /// Says whether one of them holds.
-    pub fn set(&self, name: &str, holds: bool) {
-        if let Some(condition) = self.0.iter().find(|condition| condition.name == name) {
-            condition.holds.store(holds, Ordering::Relaxed);
-        }
-    }
-
-    /// The first that does not hold.
+    /// What it lacks.
     pub fn lacking(&self) -> Option<&'static str> {
-        self.0.iter().find(|c| !c.holds.load(Ordering::Relaxed)).map(|c| c.name)
+        match self.0.get() {
+            None => Some("it is starting"),
+            Some(need) => (!(need.holds)()).then_some(need.lacking),
+        }
     }
 }
 
@@ -74,13 +68,13 @@ fn router(readiness: Readiness, life: &Lifecycle) -> Router {
     let (fault, stop) = (life.fault.clone(), life.stop.clone());
     let metrics = life.metrics.clone();
     let ready = get(move || async move {
-        let lacking = match (fault.get(), readiness.lacking()) {
+        let answer = match (fault.get(), readiness.lacking()) {
             (Some(part), _) => format!("not ready: {part} failed; restart the process"),
             (None, _) if stop.is_cancelled() => "not ready: stopping".to_owned(),
-            (None, Some(name)) => format!("not ready: {name}"),
+            (None, Some(lacking)) => format!("not ready: {lacking}"),
             (None, None) => return (StatusCode::OK, "ok".to_owned()),
         };
-        (StatusCode::SERVICE_UNAVAILABLE, lacking)
+        (StatusCode::SERVICE_UNAVAILABLE, answer)
     });
     Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -98,16 +92,19 @@ async fn show(metrics: Exposition) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
-    fn ready_means_that_nothing_is_lacking() {
-        let readiness = Readiness::of(&["iam", "listener"]);
-        assert_eq!(readiness.lacking(), Some("iam"));
-        readiness.set("iam", true);
-        readiness.set("no such", true);
-        assert_eq!(readiness.lacking(), Some("listener"));
-        readiness.set("listener", true);
-        assert_eq!(readiness.lacking(), None);
+    fn ready_means_started_and_nothing_lacking() {
+        let (readiness, is_heard) = (Readiness::default(), Arc::new(AtomicBool::new(false)));
+        assert_eq!(readiness.lacking(), Some("it is starting"));
+        let heard = Arc::clone(&is_heard);
+        readiness.started("iam is not heard", move || heard.load(Ordering::Relaxed));
+        for is_so in [false, true, false] {
+            is_heard.store(is_so, Ordering::Relaxed);
+            assert_eq!(readiness.lacking(), (!is_so).then_some("iam is not heard"));
+        }
     }
 }

@@ -13,9 +13,9 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tollgate_e2e::raw::{Received, Socket};
+use tollgate_e2e::raw::{self, Received, Socket};
 
-use stage::{Deployment, Gateway};
+use stage::{Deployment, Gateway, Node};
 
 /// Whoever waits for something to come about gives up then.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -165,6 +165,7 @@ async fn without_its_cluster_nothing_is_allowed_and_all_heals() -> anyhow::Resul
             assert_eq!(call(socket).await?.as_deref(), Some("unavailable"));
         }
     }
+    all_lack(&nodes, &gateways, ["the journal is not read", "iam is not heard"].map(Some)).await?;
 
     deployment.set_open(true)?;
     let back = Instant::now();
@@ -172,6 +173,21 @@ async fn without_its_cluster_nothing_is_allowed_and_all_heals() -> anyhow::Resul
         until(async || Ok(call(socket).await?.is_none())).await?;
     }
     eprintln!("with it all is well again after {:?}", back.elapsed());
+    all_lack(&nodes, &gateways, [None, None]).await?;
+    Ok(())
+}
+
+/// Waits until the probes of all nodes, and of all gateways, say that this is lacking.
+async fn all_lack(
+    nodes: &[Node],
+    gateways: &[Gateway],
+    [of_nodes, of_gateways]: [Option<&str>; 2],
+) -> anyhow::Result<()> {
+    let nodes = nodes.iter().map(|node| (node.admin_address, of_nodes));
+    let gateways = gateways.iter().map(|gateway| (gateway.admin_address, of_gateways));
+    for (address, expected) in nodes.chain(gateways) {
+        until(async || Ok(raw::lacking(address).await?.as_deref() == expected)).await?;
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod asyncapi;
 mod auth;
+mod readiness;
 mod reauth;
 mod terms;
 mod calls;

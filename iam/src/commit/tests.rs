@@ -207,14 +207,14 @@ async fn a_node_follows_what_others_write_and_says_when_it_cannot() {
     committed.wait_for(|seq| *seq == Seq(1)).await.unwrap();
     assert_eq!(position(&two), position(&one));
     tokio::time::sleep(2 * LEASE).await;
-    follower.check_current().unwrap();
+    follower.freshness().check().unwrap();
 
     let cut = Node { journal: Arc::new(Cut(Arc::clone(&two.journal))), state: two.state.clone() };
     let (cut, life) = start(&cut);
     tokio::time::sleep(LEASE / 2).await;
-    cut.check_current().unwrap();
+    cut.freshness().check().unwrap();
     tokio::time::sleep(LEASE).await;
-    assert!(matches!(cut.check_current(), Err(Refused::Unavailable(_))));
+    assert!(matches!(cut.freshness().check(), Err(Refused::Unavailable(_))));
     assert!(matches!(cut.freshen(Instant::now()).await, Err(Refused::Unavailable(_))));
     // It heals by itself.
     assert_eq!(life.fault.get(), None);

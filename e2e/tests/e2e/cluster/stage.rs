@@ -80,6 +80,12 @@ fn cluster() -> anyhow::Result<String> {
     })
 }
 
+/// For a listener that does not say which port it got. No connection begins at this host, so nobody
+/// else is given the port meanwhile.
+fn free_address() -> std::io::Result<SocketAddr> {
+    std::net::TcpListener::bind("127.0.1.1:0")?.local_addr()
+}
+
 /// What nodes of one journal share.
 pub(super) struct Deployment {
     way: Way,
@@ -127,13 +133,14 @@ impl Deployment {
     /// Starts a node of IAM that keeps its cache in a folder of this name.
     pub(super) async fn node(&self, name: &str) -> anyhow::Result<Node> {
         let from_others = Way::new().await?;
+        let admin_address = free_address()?;
         let mut command = Command::new(&self.program);
         command
             .current_dir(self.folder.path())
             .args(["--listen", "127.0.0.1:0", "--data-dir", name, "--bootstrap-mode", "bootstrap"])
             .stderr(Stdio::piped());
         for (setting, value) in [
-            ("IAM__ADMIN_LISTEN", "127.0.0.1:0"),
+            ("IAM__ADMIN_LISTEN", &*admin_address.to_string()),
             ("IAM__PEER_URL", &*self.url(from_others.address)),
             ("IAM__JOURNAL", "cql"),
             ("IAM__CQL__CONTACT_POINTS", &*format!("[\"{}\"]", self.way.address)),
@@ -162,7 +169,7 @@ impl Deployment {
         said["node"].as_str().context("it does not say which node it is")?;
         let address: SocketAddr = said["address"].as_str().context("no address")?.parse()?;
         from_others.lead_to(&address);
-        Ok(Node { child, address, from_others })
+        Ok(Node { child, address, admin_address, from_others })
     }
 }
 
@@ -170,6 +177,8 @@ impl Deployment {
 pub(super) struct Node {
     child: Child,
     pub(super) address: SocketAddr,
+    /// Where its probes answer.
+    pub(super) admin_address: SocketAddr,
     /// On which the other nodes reach it.
     pub(super) from_others: Way,
 }
@@ -192,6 +201,8 @@ impl Drop for Node {
 /// A gateway.
 pub(super) struct Gateway {
     pub(super) address: SocketAddr,
+    /// Where its probes answer.
+    pub(super) admin_address: SocketAddr,
     life: Lifecycle,
 }
 
@@ -225,7 +236,8 @@ impl Gateway {
         let clock = SystemClock::shared();
         let gateway =
             tollgate_gateway::start(&settings.gateway, &settings.link, &secret, clock, &life);
-        Ok(Self { address: gateway.await?.address, life })
+        let running = gateway.await?;
+        Ok(Self { address: running.address, admin_address: running.admin_address, life })
     }
 
     /// An operation of IAM; an error if it is refused.

@@ -16,18 +16,18 @@ pub(crate) fn built(name: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Refuses a program that is older than one of the files that it was made of, which cargo has
-/// written down beside it.
+/// Refuses a program that is older than one of the files that it was made of, which `cargo build`
+/// writes down beside it; `cargo test` does not, and makes the program with all tests.
 fn check(program: &Path) -> anyhow::Result<()> {
-    let rule = program.with_extension("d");
-    let rule = read_to_string(&rule).with_context(|| rule.display().to_string())?;
+    let built = program.metadata().and_then(|it| it.modified());
+    let built = built.with_context(|| program.display().to_string())?;
+    let Ok(rule) = read_to_string(program.with_extension("d")) else { return Ok(()) };
     let (_, sources) = rule.split_once(": ").context("no rule of make")?;
-    let built = program.metadata().and_then(|it| it.modified()).context("the program")?;
     // A space in a path has a backslash before it.
     for source in sources.trim_end().replace("\\ ", "\0").split(' ') {
         let source = PathBuf::from(source.replace('\0', " "));
-        let changed = source.metadata().and_then(|it| it.modified());
-        let changed = changed.with_context(|| source.display().to_string())?;
+        // One that was moved has changed what names it.
+        let Ok(changed) = source.metadata().and_then(|it| it.modified()) else { continue };
         ensure!(changed <= built, "{} is older than {}", program.display(), source.display());
     }
     Ok(())
@@ -45,15 +45,15 @@ fn a_program_that_is_older_than_its_sources_is_refused() {
     let check = || check(&path("program")).map_err(|error| format!("{error:#}"));
     let places = [path("program"), path("a file.rs"), path("other.rs")];
     let [program, spaced, other] = places.map(|it| it.display().to_string().replace(' ', "\\ "));
-    assert!(check().unwrap_err().contains("program.d"), "nothing was built");
+    assert!(check().unwrap_err().contains("program"), "nothing was built");
+    write("program", "", 3);
+    assert_eq!(check(), Ok(()), "by `cargo test`");
     write("program.d", &format!("{program}: {spaced} {other}\n"), 1);
     write("a file.rs", "", 2);
     write("other.rs", "", 3);
-    assert!(check().unwrap_err().contains("the program"), "it was removed");
-    write("program", "", 3);
     assert_eq!(check(), Ok(()));
     write("a file.rs", "", 4);
     assert!(check().unwrap_err().contains("is older than"), "a source has changed");
     std::fs::remove_file(path("a file.rs")).unwrap();
-    assert!(check().unwrap_err().contains("a file.rs"), "a source was moved");
+    assert_eq!(check(), Ok(()), "a source was moved");
 }

@@ -9,7 +9,8 @@ use tollgate_proto::capability::Capability;
 use tollgate_proto::iam::{Actor, Client};
 use tollgate_proto::ids::{OperationId, Seq};
 
-use super::JournalError;
+use super::{JournalError, failed};
+use crate::draw;
 use crate::hash::{Digest, Hash};
 use crate::record::{Change, Format, Outcome};
 use crate::seal::Seal;
@@ -46,6 +47,27 @@ pub struct Act {
     pub outcome: Outcome,
     /// What it changed.
     pub changes: Vec<Change>,
+}
+
+impl Act {
+    /// One of whoever runs IAM: nobody whom it knows.
+    pub fn of_operator(
+        operation: &str,
+        at_ms: u64,
+        outcome: Outcome,
+        changes: Vec<Change>,
+    ) -> Result<Self, JournalError> {
+        Ok(Self {
+            id: OperationId(draw::uuid().map_err(failed)?),
+            operation: operation.to_owned(),
+            at_ms,
+            actor: None,
+            client: Client::default(),
+            capability: None,
+            outcome,
+            changes,
+        })
+    }
 }
 
 /// An entry as it is kept: text and seal.

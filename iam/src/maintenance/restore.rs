@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use secrecy::{ExposeSecret, SecretString};
-use tollgate_proto::iam::Client;
-use tollgate_proto::ids::{JournalId, OperationId};
+use tollgate_proto::ids::JournalId;
 use tollgate_runtime::clock::SharedClock;
 use tollgate_runtime::files;
 
@@ -191,16 +190,8 @@ async fn begin(
         changes.extend(admin.changes());
         key = Some(plaintext);
     }
-    let act = Act {
-        id: OperationId(draw::uuid().map_err(failed)?),
-        operation: "restore".to_owned(),
-        at_ms: now_ms,
-        actor: None,
-        client: Client::default(),
-        capability: None,
-        outcome: if key.is_some() { Outcome::Secret } else { Outcome::Done },
-        changes,
-    };
+    let outcome = if key.is_some() { Outcome::Secret } else { Outcome::Done };
+    let act = Act::of_operator("restore", now_ms, outcome, changes)?;
     let row = replay::append(&mut open, vec![act], seal)?;
     journal.commit(open, row).await?;
     snapshot::save(journal, state, seal).await?;

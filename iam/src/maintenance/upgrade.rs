@@ -2,21 +2,18 @@
 //!
 //! Until then every program that wrote the journal can read it, and can be put back. In a cluster
 //! the nodes work on: the entry that raises the format is one of theirs, and each obeys it when it
-//! has applied it. A node that could not read it is waited for or named, never left behind.
+//! has applied it. A node that lives and could not read it is named, never left behind.
 
 use std::process::ExitCode;
 
-use tollgate_proto::iam::Client;
-use tollgate_proto::ids::OperationId;
 use tollgate_runtime::clock::{Clock, SystemClock};
 
 use super::{Data, MaintenanceError, say};
 #[cfg(not(feature = "cql"))]
 use crate::config::InvalidSettings;
 use crate::config::{IamSettings, JournalKind};
-use crate::draw;
 use crate::journal::entry::Act;
-use crate::journal::{Committed, Journal, JournalError, failed, replay};
+use crate::journal::{Committed, Journal, JournalError, replay};
 use crate::record::{Change, Format, Outcome};
 use crate::seal::Seal;
 use crate::state::{Position, Read, State};
@@ -63,7 +60,6 @@ async fn in_cluster(settings: &IamSettings) -> Result<Raised, MaintenanceError> 
     replay::catch_up(&journal, &state, &seal).await.map_err(unusable)?;
     let stands = state.view().map(|view| view.position().format);
     if stands.map_err(|error| unusable(error.into()))? < Format::NEWEST {
-        // One that could not read on is named, never left behind.
         let newest = u16::from(Format::NEWEST);
         if let Some(row) = living(&journal, settings, |row| row.format < newest).await? {
             return Err(MaintenanceError::OldNode { node: row.node, version: row.version });
@@ -80,25 +76,14 @@ async fn raise(journal: &dyn Journal, state: &State, seal: &Seal) -> Result<Rais
         if open.position().format == Format::NEWEST {
             break;
         }
-        let row = replay::append(&mut open, vec![act()?], seal)?;
+        let changes = vec![Change::RaiseFormat { to: Format::NEWEST }];
+        let now_ms = SystemClock.now_ms();
+        let act = Act::of_operator("upgrade-journal", now_ms, Outcome::Done, changes)?;
+        let row = replay::append(&mut open, vec![act], seal)?;
         if let Committed::Conflict(row) = journal.commit(open, row).await? {
             replay::adopt(state, vec![row], seal, |_, _| Ok(())).await?;
         }
     }
     let after = state.view()?.position().clone();
     Ok((before, after))
-}
-
-/// Nobody did it whom IAM knows.
-fn act() -> Result<Act, JournalError> {
-    Ok(Act {
-        id: OperationId(draw::uuid().map_err(failed)?),
-        operation: "upgrade-journal".to_owned(),
-        at_ms: SystemClock.now_ms(),
-        actor: None,
-        client: Client::default(),
-        capability: None,
-        outcome: Outcome::Done,
-        changes: vec![Change::RaiseFormat { to: Format::NEWEST }],
-    })
 }

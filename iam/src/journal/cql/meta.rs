@@ -29,11 +29,14 @@ impl Cql {
 
     /// Which journal this is; `fresh`, if there was none.
     pub(super) async fn settle_id(&self, fresh: JournalId) -> Result<JournalId, JournalError> {
-        // Its first place is taken for ever: there is a journal, and somebody removed its name.
-        if self.meta(ID).await?.is_none() && self.has_begun().await? {
-            return Err(damaged("there are entries, and what says of which journal is gone"));
-        }
-        let id = self.settle(ID, fresh.0.as_bytes()).await?;
+        let id = match self.meta(ID).await? {
+            Some(id) => id,
+            // Its first place is taken for ever: there is a journal, and somebody removed its name.
+            None if self.has_begun().await? => {
+                return Err(damaged("there are entries, and what says of which journal is gone"));
+            }
+            None => self.settle(ID, fresh.0.as_bytes()).await?,
+        };
         Uuid::from_slice(&id).map(JournalId).map_err(damaged)
     }
 

@@ -125,14 +125,11 @@ impl Cql {
         while rows.len() < limit {
             let wanted = (limit - rows.len()).min(PAGE);
             let mut page = self.page(at, wanted, How::Majority).await?;
-            if gap(&page, at)?.is_some() || (page.is_empty() && at < seen) {
+            if lack(&page, at, seen)?.is_some() {
                 page = self.page(at, wanted, How::Settled).await?;
             }
-            if let Some(missing) = gap(&page, at)? {
-                return Err(damaged(format!("entry {missing} is missing")));
-            }
-            if page.is_empty() && at < seen {
-                return Err(JournalError::Shorter(seen));
+            if let Some(lack) = lack(&page, at, seen)? {
+                return Err(lack);
             }
             let count = page.len();
             for lying in page {
@@ -191,13 +188,16 @@ fn seq_of((seq, ..): &Lying) -> Result<Seq, JournalError> {
     u64::try_from(*seq).map(Seq).map_err(damaged)
 }
 
-/// The first entry that is not there, though a later one is.
-fn gap(page: &[Lying], after: Seq) -> Result<Option<Seq>, JournalError> {
+/// What is wrong with a page where an entry is not there, though a later one is, or was `seen`.
+fn lack(page: &[Lying], after: Seq, seen: Seq) -> Result<Option<JournalError>, JournalError> {
+    if page.is_empty() && after < seen {
+        return Ok(Some(JournalError::Shorter(seen)));
+    }
     let mut next = after;
     for lying in page {
         next = Seq(next.0 + 1);
         if seq_of(lying)? != next {
-            return Ok(Some(next));
+            return Ok(Some(damaged(format!("entry {next} is missing"))));
         }
     }
     Ok(None)

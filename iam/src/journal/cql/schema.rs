@@ -41,7 +41,8 @@ pub(super) async fn migrate(session: &Session, settings: &CqlSettings) -> Result
         let text = text.replace("ks.", &format!("{}.", settings.keyspace));
         session.query_unpaged(text, ()).await.map_err(away)
     };
-    if !is_there(session, settings).await? {
+    let keyspaces = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
+    if !finds(session, settings, keyspaces).await? {
         change(&create_keyspace(session, settings).await?).await?;
     }
     change(META).await?;
@@ -70,11 +71,9 @@ pub(super) async fn migrate(session: &Session, settings: &CqlSettings) -> Result
 
 /// Checks that the tables are there, in the version of this build.
 pub(super) async fn check(session: &Session, settings: &CqlSettings) -> Result<(), JournalError> {
-    let text = "SELECT table_name FROM system_schema.tables \
-                WHERE keyspace_name = ? AND table_name = 'meta'";
-    let found = session.query_unpaged(text, (settings.keyspace.to_string(),)).await;
-    let found = found.map_err(away)?.into_rows_result().map_err(damaged)?;
-    if found.rows_num() == 0 {
+    let tables = "SELECT table_name FROM system_schema.tables \
+                  WHERE keyspace_name = ? AND table_name = 'meta'";
+    if !finds(session, settings, tables).await? {
         return Err(JournalError::NotThere);
     }
     let (found, known) = (Meta::prepare(session, settings).await?.version().await?, VERSIONS.len());
@@ -86,8 +85,12 @@ pub(super) async fn check(session: &Session, settings: &CqlSettings) -> Result<(
     }
 }
 
-async fn is_there(session: &Session, settings: &CqlSettings) -> Result<bool, JournalError> {
-    let text = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
+/// Whether there is such a row about the keyspace.
+async fn finds(
+    session: &Session,
+    settings: &CqlSettings,
+    text: &str,
+) -> Result<bool, JournalError> {
     let found = session.query_unpaged(text, (settings.keyspace.to_string(),)).await;
     let found = found.map_err(away)?.into_rows_result().map_err(damaged)?;
     Ok(found.rows_num() > 0)

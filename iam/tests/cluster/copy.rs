@@ -36,6 +36,13 @@ pub(crate) fn said(output: &Output) -> String {
     String::from_utf8([output.stdout.as_slice(), &output.stderr].concat()).unwrap()
 }
 
+/// Checks that a command could not be done, and why.
+#[track_caller]
+pub(crate) fn assert_unusable(output: &Output, why: &str) {
+    assert_eq!(output.status.code(), Some(2), "{}", said(output));
+    assert!(said(output).contains(why), "{}", said(output));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_goes_to_a_cluster_and_back_with_every_credential() {
     Keyspace::lend(async |keyspace| {

@@ -2,17 +2,15 @@
 //! writes behind what is missing.
 
 use std::fs;
-use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 use tollgate_iam::StartError;
-use tollgate_runtime::clock::{Clock, ManualClock};
+use tollgate_runtime::clock::ManualClock;
 use tollgate_runtime::lifecycle::Lifecycle;
 
-use super::copy::{said, tool};
-use super::harness::{LEASE, NOW_MS, SECRET, link};
+use super::copy::{assert_unusable, tool};
+use super::harness::{NOW_MS, start_with};
 use super::keyspace::Keyspace;
 use super::nodes::{folder, node, node_in, settings_in};
 
@@ -24,9 +22,8 @@ async fn a_command_that_looks_at_a_journal_makes_none() {
             for words in [&["verify"][..], &["upgrade"], &["copy", "cql", "embedded"]] {
                 let words = [&["journal"], words].concat();
                 let told = tool(folder.path(), keyspace, "cql", &words).await;
-                assert_eq!(told.status.code(), Some(2), "{words:?}: {}", said(&told));
-                let expect = format!("{} cannot be used: there is no journal in it", keyspace.name);
-                assert!(said(&told).contains(&expect), "{words:?}: {}", said(&told));
+                let why = format!("{} cannot be used: there is no journal in it", keyspace.name);
+                assert_unusable(&told, &why);
             }
         }
         assert!(!folder.path().join("data/iam.redb").exists());
@@ -42,8 +39,7 @@ async fn a_copy_of_a_journal_that_goes_on_is_refused() {
         let folder = folder();
         let words = ["journal", "copy", "cql", "embedded"];
         let told = tool(folder.path(), keyspace, "cql", &words).await;
-        assert_eq!(told.status.code(), Some(2), "{}", said(&told));
-        assert!(said(&told).contains("is alive: stop all nodes of IAM first"), "{}", said(&told));
+        assert_unusable(&told, "is alive: stop all nodes of IAM first");
     })
     .await;
 }
@@ -58,9 +54,8 @@ async fn a_node_whose_audit_file_knows_of_entries_begins_no_journal() {
         fs::remove_file(folder.path().join("data/iam.cache.redb")).unwrap();
         let settings = settings_in(&folder, keyspace, "cql");
         let start = async || {
-            let clock = ManualClock::at_ms(NOW_MS) as Arc<dyn Clock>;
-            let (link, secret, life) = (link(LEASE), SecretString::from(SECRET), Lifecycle::new());
-            let started = tollgate_iam::start(&settings, &link, secret, clock, &life).await;
+            let (clock, life) = (ManualClock::at_ms(NOW_MS), Lifecycle::new());
+            let started = start_with(&settings, &clock, &life).await;
             assert!(life.stop(Duration::from_secs(5)).await);
             started.map(drop)
         };

@@ -10,14 +10,14 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tollgate_iam::journal::cql::{Access, Cql, Wish, cache};
+use tollgate_iam::journal::cql::cache;
 use tollgate_iam::journal::replay;
 use tollgate_iam::seal::Seal;
 use tollgate_iam::state::{Position, Read, State};
 
 use super::harness::{Iam, Person};
-use super::keyspace::{Keyspace, schema_turn};
-use super::nodes::{SEAL_KEY, node, settings_in};
+use super::keyspace::Keyspace;
+use super::nodes::{SEAL_KEY, journal, node};
 
 const WRITERS: usize = 8;
 /// How much is written before a kill, while a node is away, and after it came back.
@@ -141,13 +141,6 @@ async fn cassandra(words: &[&str]) {
     command.args(words);
     let done = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
     assert!(done.success(), "{words:?}");
-}
-
-async fn journal(keyspace: &Keyspace, folder: &Arc<tempfile::TempDir>) -> Cql {
-    let settings = settings_in(folder, keyspace, "cql").cql;
-    let access = Access::read(&settings).unwrap();
-    let _turn = schema_turn().await;
-    Box::pin(Cql::open(&settings, &access, folder.path(), Wish::Any)).await.unwrap()
 }
 
 fn position(state: &State) -> Position {

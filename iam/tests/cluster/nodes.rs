@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tollgate_iam::config::IamSettings;
+use tollgate_iam::journal::cql::{Access, Cql, Wish};
 use tollgate_runtime::clock::ManualClock;
 use tollgate_runtime::files::write_new_secret;
 use tollgate_runtime::lifecycle::Lifecycle;
@@ -45,4 +46,12 @@ pub(crate) async fn node_in(folder: Arc<TempDir>, keyspace: &Keyspace) -> Iam {
 /// One more node.
 pub(crate) async fn node(keyspace: &Keyspace) -> Iam {
     node_in(folder(), keyspace).await
+}
+
+/// The journal itself, without a node.
+pub(crate) async fn journal(keyspace: &Keyspace, folder: &TempDir) -> Cql {
+    let settings = settings_in(folder, keyspace, "cql").cql;
+    let access = Access::read(&settings).unwrap();
+    let _turn = schema_turn().await;
+    Box::pin(Cql::open(&settings, &access, folder.path(), Wish::Any)).await.unwrap()
 }

@@ -32,6 +32,15 @@ async fn find(gateway: &Gateway<'_>, head: Mark, expect: About, sockets: &[LiveS
     gateway.find(head, vec![found]).await;
 }
 
+/// A reader, an admin and the manager of a workspace, all at home there.
+async fn cast(iam: &Iam, admin: &Person) -> [Person; 3] {
+    [
+        iam.member(admin, "acme", "ann", "reader").await,
+        iam.member(admin, "acme", "boss", "admin").await,
+        iam.manager(admin, "acme", "bob").await,
+    ]
+}
+
 fn own() -> Value {
     json!({"operation": "list-sessions"})
 }
@@ -117,9 +126,7 @@ async fn a_gateway_that_does_not_answer_is_told_of() {
 #[tokio::test]
 async fn whoever_may_disable_a_user_may_close_its_sockets() {
     let (iam, admin) = Iam::claimed().await;
-    let ann = iam.member(&admin, "acme", "ann", "reader").await;
-    let bob = iam.manager(&admin, "acme", "bob").await;
-    let boss = iam.member(&admin, "acme", "boss", "admin").await;
+    let [ann, boss, bob] = cast(&iam, &admin).await;
     let gateway = Gateway::new(&iam);
     let mut head = gateway.poll(None).await.head;
     for by in [&bob, &admin, &ann] {
@@ -146,9 +153,7 @@ async fn whoever_may_disable_a_user_may_close_its_sockets() {
 #[tokio::test]
 async fn a_socket_is_closed_whoever_holds_it() {
     let (iam, admin) = Iam::claimed().await;
-    let ann = iam.member(&admin, "acme", "ann", "reader").await;
-    let boss = iam.member(&admin, "acme", "boss", "admin").await;
-    let bob = iam.manager(&admin, "acme", "bob").await;
+    let [ann, boss, bob] = cast(&iam, &admin).await;
     let gateway = Gateway::new(&iam);
     let head = gateway.poll(None).await.head;
     let id = SocketId(Uuid::from_u128(1));
@@ -177,9 +182,7 @@ async fn a_socket_is_closed_whoever_holds_it() {
 #[tokio::test]
 async fn a_socket_is_closed_as_a_users_if_it_is_that_users() {
     let (iam, admin) = Iam::claimed().await;
-    let ann = iam.member(&admin, "acme", "ann", "reader").await;
-    let boss = iam.member(&admin, "acme", "boss", "admin").await;
-    let bob = iam.manager(&admin, "acme", "bob").await;
+    let [ann, boss, bob] = cast(&iam, &admin).await;
     let gateway = Gateway::new(&iam);
     let head = gateway.poll(None).await.head;
     let id = SocketId(Uuid::from_u128(1));
